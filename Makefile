@@ -1,0 +1,53 @@
+# `make run` sets everything up and runs the main job; `make test` sets everything up and runs the tests.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# TFLite 2.5.0, the challenge's runtime, needs a Python 3.8; without one its tests are deselected.
+VENV25 := .venv-tflite25
+PYTHON38 ?= $(shell PYENV_VERSION=3.8.18 python3.8 -c 'import sys; print(sys.executable)' 2>/dev/null)
+READY25 := $(VENV25)/.ready
+
+.PHONY: install install-tflite25 run test test-all lint types contracts format clean
+
+install: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+install-tflite25: $(READY25)
+
+$(READY25):
+	$(PYTHON38) -m venv $(VENV25)
+	$(VENV25)/bin/pip install --quiet --disable-pip-version-check 'tensorflow-cpu==2.5.0'
+	touch $@
+
+run: install
+	$(BIN)/sweep run search_spaces/mobilenetv3.yaml
+
+test: install
+	$(BIN)/pytest -m "not long and not tflite25"
+
+test-all: install $(if $(PYTHON38),install-tflite25)
+	DEPTH_SWEEP_TFLITE25_PYTHON=$(if $(PYTHON38),$(CURDIR)/$(VENV25)/bin/python) \
+		$(BIN)/pytest -m "long$(if $(PYTHON38), or tflite25)"
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+contracts: install
+	$(BIN)/lint-imports
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) $(VENV25) build dist *.egg-info

@@ -1,0 +1,84 @@
+"""``sweep leaderboard``, ``sweep best`` and ``sweep ui``."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from sweep.cli.errors import UsageError, explained_errors
+
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The sweep's name.")]
+RunsOption = Annotated[Path, typer.Option(help="The folder of all sweeps.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command()(leaderboard)
+    app.command()(best)
+    app.command()(ui)
+
+
+def leaderboard(
+    name: NameArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON with a list `trials`.")] = False,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Rank a sweep's trials, beside the challenge's published results."""
+    from sweep.engine.files import Runs
+    from sweep.lifecycle import read_state
+    from sweep.report.leaderboard import leaderboard_json, leaderboard_view
+
+    with explained_errors():
+        state = read_state(Runs(runs).sweep(name).root)
+        if as_json:
+            typer.echo(json.dumps(leaderboard_json(state), indent=2))
+        else:
+            Console().print(leaderboard_view(state))
+
+
+def best(
+    name: NameArgument,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the file.")],
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Write the best trial's TFLite file to a path of your choice."""
+    from sweep.engine.files import Runs
+    from sweep.lifecycle import read_state
+
+    with explained_errors():
+        files = Runs(runs).sweep(name)
+        trial = read_state(files.root).best
+        if trial is None or trial.completion is None:
+            raise UsageError(f"sweep {name} has no complete trial yet; see: sweep leaderboard {name}")
+        shutil.copyfile(files.root / trial.completion.files["tflite"], output)
+        typer.echo(
+            f"{output}: trial {trial.number}, Final Score {trial.completion.final_score:.2f}, "
+            f"{trial.completion.latency_ms:.2f} ms, si-RMSE {trial.completion.metrics['si_rmse']:.4f}"
+        )
+
+
+def ui(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Open the MLflow dashboard of all sweeps; Ctrl-C ends it."""
+    from sweep.engine.files import Runs
+    from sweep.tracking.dashboard import dashboard_command, dashboard_environment
+
+    with explained_errors():
+        folder = Runs(runs)
+        if not (folder.root / "mlflow.db").exists():
+            raise UsageError(f"{folder.root} holds no sweep yet; start one with: sweep run mobilenetv3")
+        typer.echo(f"MLflow comes up at http://{host}:{port} in about half a minute; Ctrl-C ends it.")
+        command = dashboard_command(folder.mlflow_uri, host, port)
+        environment = {**os.environ, **dashboard_environment()}
+        try:
+            raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
+        except KeyboardInterrupt:
+            raise typer.Exit(0) from None

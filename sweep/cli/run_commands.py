@@ -1,0 +1,185 @@
+"""``sweep run`` and ``sweep resume``."""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from sweep.cli.errors import FAILURE, UsageError, explained_errors
+from sweep.cli.progress import data_progress
+from sweep.cli.space_commands import SpaceArgument
+
+RunsOption = Annotated[Path, typer.Option(help="The folder of all sweeps.")]
+TimeOption = Annotated[str | None, typer.Option("--time", help="Wall-clock limit, such as 10m or 1h30m.")]
+RayOption = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="A Ray cluster; default: start one here.")
+]
+CpusOption = Annotated[int | None, typer.Option(min=1, help="CPUs, and training threads, of one attempt.")]
+GpusOption = Annotated[float | None, typer.Option(min=0, help="GPUs of one attempt; 0.25: four on a GPU.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command()(run)
+    app.command()(resume)
+
+
+def run(
+    space: SpaceArgument,
+    data: Annotated[Path | None, typer.Option(help="Challenge layout; default: demo data.")] = None,
+    farm: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Default: this machine.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Candidates to try.")] = None,
+    max_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of full fidelity.")] = None,
+    time_limit: TimeOption = None,
+    name: Annotated[
+        str | None, typer.Option(help="The sweep's name; default: the space's and a number.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of proposals, weights and augmentation.")] = 0,
+    ray_address: RayOption = None,
+    cpus_per_trial: CpusOption = None,
+    gpus_per_trial: GpusOption = None,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Search for the best network: propose, train, export, measure, judge, and log every trial."""
+    started_at = time.monotonic()
+    with explained_errors():
+        from sweep.engine.settings import Compute, RunSettings
+        from sweep.space import load_space
+
+        limits = {"trials": trials, "max_epochs": max_epochs, "time_s": _seconds(time_limit)}
+        chosen = load_space(space).with_budget(**limits)
+        settings = RunSettings(
+            name=_free_name(runs, name, chosen.name),
+            runs=runs,
+            space=Path(space),
+            data=data,
+            farm=farm,
+            trials=chosen.document.budget.trials,
+            time_s=chosen.document.budget.time_s,
+            seed=seed,
+            keep=chosen.document.keep,
+            compute=Compute(ray_address, cpus_per_trial, gpus_per_trial),
+        )
+        _execute(settings, chosen, started_at, resume=False)
+
+
+def resume(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The sweep's name.")],
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Candidates to try, earlier ones counted.")
+    ] = None,
+    time_limit: TimeOption = None,
+    farm: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Default: as before.")] = None,
+    ray_address: RayOption = None,
+    cpus_per_trial: CpusOption = None,
+    gpus_per_trial: GpusOption = None,
+    runs: RunsOption = Path("runs"),
+) -> None:
+    """Go on with a sweep after anything: Ctrl-C, a crash, a reboot; finished trials stay as they are."""
+    started_at = time.monotonic()
+    with explained_errors():
+        from sweep.engine.files import Runs
+        from sweep.engine.settings import Compute, RunSettings
+        from sweep.lifecycle import read_journal, replay
+
+        records = read_journal(Runs(runs).sweep(name).root)
+        state = replay((record.time, record.event) for record in records)
+        if state.started is None:
+            raise UsageError(f"sweep {name} never started; run it again")
+        before = _last_settings(records)
+        space = _space_of(state.started.space, state.max_epochs)
+        compute = Compute(
+            ray_address or before["compute"]["ray_address"],
+            cpus_per_trial or before["compute"]["cpus_per_trial"],
+            gpus_per_trial if gpus_per_trial is not None else before["compute"]["gpus_per_trial"],
+        )
+        settings = RunSettings(
+            name=name,
+            runs=runs,
+            space=Path(before["space"]),
+            data=Path(before["data"]) if before["data"] else None,
+            farm=farm or before["farm"],
+            trials=trials or before["trials"],
+            time_s=_seconds(time_limit) or before["time_s"],
+            seed=before["seed"],
+            keep=before["keep"],
+            compute=compute,
+        )
+        _execute(settings, space, started_at, resume=True)
+
+
+def _last_settings(records: Any) -> Mapping[str, Any]:
+    from sweep.lifecycle.events import SweepResumed, SweepStarted
+
+    return next(
+        record.event.settings
+        for record in reversed(records)
+        if isinstance(record.event, SweepStarted | SweepResumed)
+    )
+
+
+def _space_of(stored: Mapping[str, Any], max_epochs: int) -> Any:
+    from sweep.space import parse_space
+
+    return parse_space(stored["text"], stored["file"]).with_budget(max_epochs=max_epochs)
+
+
+def _seconds(text: str | None) -> int | None:
+    from sweep.space import parse_duration
+
+    if text is None:
+        return None
+    try:
+        return int(parse_duration(text))
+    except ValueError as error:
+        raise UsageError(f"--time: {error}") from None
+
+
+def _free_name(runs: Path, name: str | None, space: str) -> str:
+    from sweep.engine.files import Runs
+    from sweep.lifecycle.journal import JOURNAL_NAME
+
+    folder = Runs(runs)
+    if name is None:
+        number = 1
+        while folder.sweep(f"{space}-{number}").root.exists():
+            number += 1
+        return f"{space}-{number}"
+    if not name or "/" in name or name.startswith("."):
+        raise UsageError(f"--name {name!r}: a name has no slash and does not begin with a dot")
+    if (folder.sweep(name).root / JOURNAL_NAME).exists():
+        raise UsageError(
+            f"sweep {name} exists in {runs}: go on with `sweep resume {name}`, or choose another --name"
+        )
+    return name
+
+
+def _execute(settings: Any, space: Any, started_at: float, *, resume: bool) -> None:
+    from sweep.data import default_cache, prepare_dataset
+    from sweep.engine.files import Runs
+    from sweep.engine.run import run_sweep
+    from sweep.report.live import LiveView
+    from sweep.report.summary import summary_view
+    from sweep.tracking.store import prepare_store
+
+    console = Console()
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    settings.runs.mkdir(parents=True, exist_ok=True)
+    store = threading.Thread(target=prepare_store, args=(Runs(settings.runs).mlflow_uri,), daemon=True)
+    store.start()  # MLflow takes seconds to make its database; the data are prepared meanwhile
+    with data_progress(console) as progress:
+        dataset = prepare_dataset(settings.data, default_cache(), progress)
+    store.join()
+    view = LiveView(console)
+    try:
+        outcome = run_sweep(settings, space, dataset, (view.update,), started_at=started_at, resume=resume)
+    finally:
+        view.close()
+    console.print(summary_view(outcome.state, outcome))
+    if outcome.ended.reason == "error":
+        raise typer.Exit(FAILURE)

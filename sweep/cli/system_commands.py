@@ -1,0 +1,65 @@
+"""``sweep doctor`` and ``sweep data``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sweep.cli.errors import explained_errors
+from sweep.cli.progress import data_progress
+
+MARKS = {"good": ("ok", "green"), "note": ("note", "yellow"), "bad": ("BAD", "red")}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to ``app``."""
+    app.command()(doctor)
+    app.command()(data)
+
+
+def doctor(
+    farm: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="A device farm to check too.")] = None,
+    runs: Annotated[Path, typer.Option(help="The folder of all sweeps.")] = Path("runs"),
+) -> None:
+    """Check versions, interpreter, GPU, disk and farm, and say what to do about what is wrong."""
+    from sweep.doctor import examine, healthy
+
+    findings = list(examine(runs, farm))
+    table = Table(show_header=False)
+    for finding in findings:
+        word, style = MARKS[finding.verdict]
+        table.add_row(Text(word, style=style), finding.subject, Text(finding.found), Text(finding.advice))
+    Console().print(table)
+    if not healthy(findings):
+        raise typer.Exit(1)
+
+
+def data(
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="Challenge layout; default: demo data.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Write a contact sheet to this PNG.")] = None,
+    images: Annotated[int, typer.Option(min=1, help="Pairs on the contact sheet.")] = 12,
+) -> None:
+    """Check and prepare a data set, and optionally draw some of its pairs."""
+    import cv2
+
+    from sweep.data import contact_sheet, default_cache, prepare_dataset
+
+    console = Console()
+    with explained_errors():
+        with data_progress(console) as progress:
+            dataset = prepare_dataset(directory, default_cache(), progress)
+        kind = "demo data: generated, never the challenge's" if dataset.is_demo else str(directory)
+        console.print(
+            f"{dataset.name} ({kind}): {len(dataset.train.names)} training pairs, "
+            f"{len(dataset.validation.names)} validation pairs, fingerprint {dataset.fingerprint}"
+        )
+        if picture is not None:
+            sheet = cv2.cvtColor(contact_sheet(dataset, images), cv2.COLOR_RGB2BGR)
+            if not cv2.imwrite(str(picture), sheet):
+                raise OSError(f"{picture} could not be written")
+            console.print(f"pairs drawn to {picture}")

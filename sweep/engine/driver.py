@@ -1,0 +1,287 @@
+"""The driver: connects what happened (ledger), what to do next (planner) and who does it (stages, attempts).
+
+All methods may be called from any thread. Decisions are taken while holding the ledger's lock, so each is
+based on the state that it changes.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, Literal, Protocol
+
+from sweep.engine.attempt_spec import AttemptSpec
+from sweep.engine.ledger import Ledger
+from sweep.engine.settings import Workplace
+from sweep.judging.score import final_score
+from sweep.lifecycle import Trial, TrialState
+from sweep.lifecycle.events import (
+    AttemptEnded,
+    AttemptStarted,
+    EpochTrained,
+    SweepEnded,
+    TrialFailed,
+    TrialProposed,
+    TrialPruned,
+)
+from sweep.search import Attempt, Planner, Proposer
+
+MAX_CRASHES = 2
+"""Attempts of a trial that may crash before the trial has failed."""
+
+
+class Idle(Enum):
+    """Why there is no attempt to start: nothing right now, or never again."""
+
+    NOW = "now"
+    FOREVER = "forever"
+
+
+class StagesPort(Protocol):
+    """The steps before and after training; see `sweep.engine.stages.Stages`."""
+
+    def admit(self, trial: Trial) -> None:
+        """Export the untrained network and measure it, unless that is under way."""
+
+    def finish(self, trial: Trial) -> None:
+        """Export, judge and measure the trained network, unless that is under way."""
+
+    def mute(self) -> None:
+        """Start and record nothing more."""
+
+
+@dataclass(frozen=True)
+class AttemptResources:
+    """What each attempt trains with."""
+
+    threads: int
+    use_gpu: bool
+
+
+class Driver:
+    """Runs one sweep to its end; call `pump` to get things going and `finish` when Ray Tune has ended."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        planner: Planner,
+        proposer: Proposer,
+        workplace: Workplace,
+        resources: AttemptResources,
+        *,
+        deadline: float | None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ledger = ledger
+        self._planner = planner
+        self._proposer = proposer
+        self._workplace = workplace
+        self._resources = resources
+        self._deadline = deadline
+        self._now = now
+        self._stages: StagesPort | None = None
+        self._depth = 0
+        self._deciding_s = 0.0
+        self._ending: tuple[Literal["stopped", "error"], str] | None = None
+        workplace.files.stop_flag.unlink(missing_ok=True)
+
+    def attach(self, stages: StagesPort) -> None:
+        """Wire the stages, which report back to this driver."""
+        self._stages = stages
+
+    @property
+    def optuna_seconds(self) -> float:
+        """Time spent inside Optuna so far."""
+        return self._proposer.optuna_seconds
+
+    @property
+    def deciding_seconds(self) -> float:
+        """The driver's own time so far: deciding and recording, without what Optuna took."""
+        return self._deciding_s - self._proposer.optuna_seconds
+
+    @property
+    def stopping(self) -> bool:
+        """True once a stop was asked for or an error made going on pointless."""
+        return self._ending is not None
+
+    def stop(self, kind: Literal["stopped", "error"], detail: str) -> None:
+        """End the sweep as soon as possible; what is done is kept, and it can be resumed. Signal-safe."""
+        if self._ending is None:
+            self._ending = (kind, detail)
+            self._workplace.files.stop_flag.touch()
+            if self._stages is not None:
+                self._stages.mute()
+
+    def pump(self) -> None:
+        """Send new proposals and trained trials on their way, as far as the plan wants."""
+        stages = self._stages
+        if stages is None:
+            return
+        with self._deciding():
+            while not self.stopping and self._planner.wants_proposal(self._ledger.state, self._remaining_s()):
+                self._propose()
+            for trial in self._ledger.state.in_state(TrialState.PROPOSED):
+                stages.admit(trial)
+            for trial in self._ledger.state.in_state(TrialState.TRAINED):
+                stages.finish(trial)
+
+    def next_attempt(self) -> AttemptSpec | Idle:
+        """The attempt that a free trainer should start, recorded as started."""
+        with self._deciding():
+            if self.stopping:
+                return Idle.FOREVER
+            attempt = self._planner.next_attempt(self._ledger.state, self._remaining_s())
+            if attempt is None:
+                self.pump()
+                attempt = self._planner.next_attempt(self._ledger.state, self._remaining_s())
+            if attempt is not None:
+                spec = self._start(attempt)
+                self.pump()  # the next candidate is measured while this one trains
+                return spec
+            if self._planner.is_over(self._ledger.state, self._remaining_s()):
+                return Idle.FOREVER
+            self._keep_deadline()
+            return Idle.NOW
+
+    def wait_for_change(self, timeout_s: float) -> None:
+        """Return when something happened, or after ``timeout_s``."""
+        with self._ledger.changed:
+            self._ledger.changed.wait(timeout_s)
+
+    def on_result(self, spec: AttemptSpec, result: Mapping[str, Any]) -> None:
+        """Record what an attempt reported: an epoch, or a failure and its kind."""
+        with self._deciding():
+            trial = self._ledger.state.trials[spec.trial]
+            if trial.state is not TrialState.TRAINING or trial.attempts != spec.attempt:
+                return
+            if "failure" in result:
+                self._on_failure(trial, str(result["failure"]), str(result["reason"]))
+            elif not (math.isfinite(result["si_rmse"]) and math.isfinite(result["train_loss"])):
+                reason = f"epoch {result['epoch']}: si-RMSE {result['si_rmse']}, loss {result['train_loss']}"
+                self._ledger.record(TrialFailed(trial.number, reason))
+            else:
+                self._on_epoch(trial, result)
+        self.pump()
+
+    def on_lost(self, spec: AttemptSpec, reason: str) -> None:
+        """Record that the attempt's process went away without a word."""
+        self.on_result(spec, {"failure": "crashed", "reason": reason})
+
+    def finish(self) -> SweepEnded:
+        """Prune what lost, close the journal's run and return how it ended."""
+        with self._deciding():
+            ended = SweepEnded(*self._ending) if self._ending else self._conclude()
+            self._ledger.record(ended)
+            self._ledger.close()
+            self._workplace.files.stop_flag.unlink(missing_ok=True)
+            return ended
+
+    @contextmanager
+    def _deciding(self) -> Iterator[None]:
+        """Hold the ledger's lock, and count the time that it is held."""
+        with self._ledger.changed:
+            started = time.perf_counter()
+            self._depth += 1
+            try:
+                yield
+            finally:
+                self._depth -= 1
+                if self._depth == 0:
+                    self._deciding_s += time.perf_counter() - started
+
+    def _conclude(self) -> SweepEnded:
+        leftovers = self._planner.leftovers(self._ledger.state, self._remaining_s())
+        for trial, reason in leftovers:
+            self._ledger.record(TrialPruned(trial.number, trial.epoch, trial.partial_score, reason))
+        late = any(reason == "out of time" for _, reason in leftovers)
+        cut = late or len(self._ledger.state.trials) < self._planner.limits.trials
+        return SweepEnded("time" if cut and self._deadline is not None else "finished")
+
+    def _remaining_s(self) -> float | None:
+        return None if self._deadline is None else self._deadline - self._now()
+
+    def _keep_deadline(self) -> None:
+        """An attempt that was expected to end in time and did not is cut at its last checkpoint."""
+        remaining = self._remaining_s()
+        if remaining is not None and remaining <= 0:
+            self._workplace.files.stop_flag.touch()
+
+    def _propose(self) -> None:
+        trials = self._ledger.state.trials
+        proposal = self._proposer.propose(trials)
+        if proposal is None:  # the space is exhausted: all that there is has been proposed
+            limits = replace(self._planner.limits, trials=len(trials))
+            self._planner = replace(self._planner, limits=limits)
+            return
+        self._ledger.record(
+            TrialProposed(
+                trial=len(trials),
+                assignment=dict(proposal.assignment),
+                candidate=proposal.candidate.model_dump(mode="json"),
+                candidate_hash=proposal.candidate.hash,
+                architecture_hash=proposal.candidate.architecture_hash,
+                origin=proposal.origin,
+            )
+        )
+
+    def _start(self, attempt: Attempt) -> AttemptSpec:
+        files = self._workplace.files
+        self._ledger.record(
+            AttemptStarted(
+                trial=attempt.trial,
+                attempt=attempt.number,
+                from_epoch=attempt.from_epoch,
+                to_epoch=attempt.to_epoch,
+                checkpoint=attempt.checkpoint,
+            )
+        )
+        quiet = self._workplace.quiet_directory
+        return AttemptSpec(
+            trial=attempt.trial,
+            attempt=attempt.number,
+            candidate=self._ledger.state.trials[attempt.trial].candidate,
+            to_epoch=attempt.to_epoch,
+            checkpoint=str(files.root / attempt.checkpoint) if attempt.checkpoint else None,
+            checkpoint_directory=str(files.trial(attempt.trial).checkpoints),
+            dataset_path=str(self._workplace.dataset_path),
+            max_epochs=self._workplace.max_epochs,
+            seed=self._workplace.seed + attempt.trial,
+            threads=self._resources.threads,
+            use_gpu=self._resources.use_gpu,
+            stop_flag=str(files.stop_flag),
+            quiet_directory=str(quiet) if quiet else None,
+        )
+
+    def _on_epoch(self, trial: Trial, result: Mapping[str, Any]) -> None:
+        if trial.admission_latency_ms is None:
+            raise AssertionError(f"trial {trial.number} trains without having been admitted")
+        files = self._workplace.files
+        epoch = int(result["epoch"])
+        self._ledger.record(
+            EpochTrained(
+                trial=trial.number,
+                attempt=trial.attempts,
+                epoch=epoch,
+                train_loss=float(result["train_loss"]),
+                si_rmse=float(result["si_rmse"]),
+                partial_score=final_score(float(result["si_rmse"]), trial.admission_latency_ms),
+                learning_rate=float(result["learning_rate"]),
+                seconds=float(result["seconds"]),
+                checkpoint=str(files.trial(trial.number).checkpoint(epoch).relative_to(files.root)),
+            )
+        )
+        files.trial(trial.number).forget_checkpoints_before(epoch)
+        if epoch == trial.target_epoch:
+            self._ledger.record(AttemptEnded(trial.number, trial.attempts, "reached"))
+
+    def _on_failure(self, trial: Trial, kind: str, reason: str) -> None:
+        if kind == "diverged":
+            self._ledger.record(TrialFailed(trial.number, reason))
+        elif kind == "stopped":
+            self._ledger.record(AttemptEnded(trial.number, trial.attempts, "interrupted"))
+        else:
+            state = self._ledger.record(AttemptEnded(trial.number, trial.attempts, "crashed", reason))
+            if state.trials[trial.number].crashes > MAX_CRASHES:
+                self._ledger.record(TrialFailed(trial.number, reason))

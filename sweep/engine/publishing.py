@@ -1,0 +1,95 @@
+"""What happens behind a running sweep's back: MLflow is told, and files outside the best K are removed.
+
+Both follow the journal in one thread of their own, so that neither a slow store nor a slow disk holds up the
+search; a file is only removed after MLflow has seen the event that made it superfluous.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+
+from sweep.engine.files import SweepFiles
+from sweep.engine.ledger import Ledger, LedgerClosed
+from sweep.lifecycle import Record, SweepState, Trial, TrialState
+from sweep.lifecycle.events import FilesRemoved
+from sweep.tracking import MlflowProjection
+
+_log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """A ledger's observer; the work is done in its thread."""
+
+    def __init__(self, make_projection: Callable[[], MlflowProjection], earlier: tuple[Record, ...]) -> None:
+        """``make_projection`` is called in the thread; ``earlier`` are the records from before this run."""
+        self._make_projection = make_projection
+        self._earlier = earlier
+        self._queue: queue.Queue[tuple[SweepState, Record] | None] = queue.Queue()
+        self._housekeeping: Callable[[SweepState], None] = lambda _: None
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self.seconds_in_mlflow = 0.0
+
+    def start(self, housekeeping: Callable[[SweepState], None]) -> None:
+        """Begin to work; ``housekeeping`` runs after each record."""
+        self._housekeeping = housekeeping
+        self._thread.start()
+
+    def __call__(self, state: SweepState, record: Record) -> None:
+        """Take note of a record."""
+        self._queue.put((state, record))
+
+    def close(self, timeout_s: float) -> bool:
+        """Work off what waits, at most ``timeout_s``; False if something was left (`sweep resume` adds it)."""
+        self._queue.put(None)
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            projection = self._make_projection()
+            projection.catch_up(self._earlier)
+        except Exception:
+            _log.exception("MLflow cannot be written; the sweep goes on, and a resume of it catches up")
+            return
+        while (item := self._queue.get()) is not None:
+            try:
+                projection.apply(*item)
+                self._housekeeping(item[0])
+            except LedgerClosed:
+                continue
+            except Exception:
+                _log.exception("MLflow could not take journal record %d", item[1].sequence)
+            self.seconds_in_mlflow = projection.seconds_in_mlflow
+        projection.close()
+        self.seconds_in_mlflow = projection.seconds_in_mlflow
+
+
+class Housekeeping:
+    """Removes the files of trials that ended outside the best ``keep``."""
+
+    def __init__(self, ledger: Ledger, files: SweepFiles, keep: int) -> None:
+        self._ledger = ledger
+        self._files = files
+        self._keep = keep
+
+    def __call__(self, state: SweepState) -> None:
+        """Record and remove what ``state`` no longer needs."""
+        for trial in superfluous(state, self._keep):
+            with self._ledger.changed:
+                if not self._ledger.state.trials[trial.number].has_files:
+                    continue
+                self._ledger.record(FilesRemoved(trial.number))
+            self._files.trial(trial.number).remove()
+
+
+def superfluous(state: SweepState, keep: int) -> tuple[Trial, ...]:
+    """The final trials that still have files and are not among the best ``keep`` complete ones."""
+    complete = sorted(state.in_state(TrialState.COMPLETE), key=lambda trial: -(trial.final_score or 0.0))
+    kept = {trial.number for trial in complete[:keep]}
+    return tuple(
+        trial
+        for trial in state.trials.values()
+        if trial.state.is_final and trial.has_files and trial.number not in kept
+    )

@@ -1,0 +1,191 @@
+"""Ray: starting or joining it, what each attempt gets of it, and the tasks that run on it.
+
+On one machine Ray is started with one CPU more than there are cores: attempts share out the cores, and the
+spare one lets a judging or exporting task run beside a trainer whose process is kept for the next attempt.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from sweep.engine import tasks
+from sweep.engine.attempts import AttemptTrainable
+from sweep.engine.searcher import AttemptSearcher
+from sweep.engine.settings import Compute, Workplace
+from sweep.judging.judge import chunk_ranges
+
+OBJECT_STORE_BYTES = 256 * 2**20
+JUDGE_CHUNKS = 2
+BASELINES_TIMEOUT_S = 60.0
+DEFAULT_CPUS_PER_TRIAL = 2
+
+
+class RayUnavailable(Exception):
+    """Ray cannot be started or joined, or has too little for one attempt."""
+
+
+@dataclass(frozen=True)
+class ClusterPlan:
+    """How the cluster is shared out: ``slots`` attempts at once, each with ``cpus`` and ``gpus``."""
+
+    slots: int
+    cpus: int
+    gpus: float
+    task_cpus: int
+
+
+def plan_cluster(cpus: float, gpus: float, compute: Compute) -> ClusterPlan:
+    """Share out ``cpus`` and ``gpus``; leaves a CPU for tasks wherever one attempt still fits beside it.
+
+    Raises:
+        RayUnavailable: not even one attempt fits.
+    """
+    gpus_each = compute.gpus_per_trial if compute.gpus_per_trial is not None else float(gpus > 0)
+    by_gpu = int(gpus / gpus_each + 1e-9) if gpus_each > 0 else None
+    cpus_each = compute.cpus_per_trial or max(1, min(DEFAULT_CPUS_PER_TRIAL, int(cpus) - 1))
+    if cpus_each > cpus or by_gpu == 0:
+        raise RayUnavailable(
+            f"one attempt asks for {cpus_each} CPUs and {gpus_each:g} GPUs; Ray has {cpus:g} CPUs and {gpus:g} "
+            "GPUs: lower --cpus-per-trial or --gpus-per-trial"
+        )
+    by_cpu = int((cpus - 1) // cpus_each)
+    slots = max(1, by_cpu if by_gpu is None else min(by_cpu, by_gpu))
+    return ClusterPlan(slots, cpus_each, gpus_each, task_cpus=int(cpus - slots * cpus_each >= 1))
+
+
+def quiet_environment() -> None:
+    """No usage statistics, no surprise output, and none of Ray Tune's own experiment files or handlers."""
+    os.environ.update(
+        RAY_USAGE_STATS_ENABLED="0",
+        RAY_DEDUP_LOGS="0",
+        RAY_CHDIR_TO_TRIAL_DIR="0",
+        RAY_AIR_NEW_OUTPUT="0",
+        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
+        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
+        TUNE_DISABLE_SIGINT_HANDLER="1",
+        TUNE_MAX_PENDING_TRIALS_PG="1",
+        TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="3600",
+    )
+    for name in ("ray", "ray.tune", "ray.data", "ray.train"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def start_ray(compute: Compute) -> ClusterPlan:
+    """Start Ray on this machine, or join the cluster at ``compute.ray_address``.
+
+    Raises:
+        RayUnavailable: no cluster there, or too small a one.
+    """
+    quiet_environment()
+    common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    try:
+        if compute.ray_address:
+            ray.init(address=compute.ray_address, **common)
+        else:
+            ray.init(
+                num_cpus=usable_cores() + 1,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                **common,
+            )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = compute.ray_address or "on this machine"
+        raise RayUnavailable(f"Ray {where}: {error}") from error
+    resources = ray.cluster_resources()
+    return plan_cluster(resources.get("CPU", 0.0), resources.get("GPU", 0.0), compute)
+
+
+def stop_ray() -> None:
+    """Leave the cluster, or end the one that was started here."""
+    ray.shutdown()
+
+
+def usable_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def run_attempts(searcher: AttemptSearcher, plan: ClusterPlan, directory: Path) -> None:
+    """Let Ray Tune run what ``searcher`` hands out, until it says that it has finished."""
+    trainable = tune.with_resources(AttemptTrainable, {"cpu": plan.cpus, "gpu": plan.gpus})
+    tune.run(
+        trainable,
+        name="attempts",
+        search_alg=searcher,
+        num_samples=-1,
+        storage_path=str(directory.resolve()),
+        reuse_actors=True,
+        raise_on_failed_trial=False,
+        checkpoint_config=None,
+        max_failures=0,
+        verbose=0,
+    )
+
+
+class RayTasks:
+    """The steps of a trial as Ray tasks on the driver's own host, where the farm's client and the files are."""
+
+    def __init__(self, workplace: Workplace, plan: ClusterPlan, frames: int) -> None:
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        self._options = {"num_cpus": plan.task_cpus, "scheduling_strategy": here, "max_retries": 1}
+        self._workplace = workplace
+        self._dataset = str(workplace.dataset_path)
+        self._quiet = str(workplace.quiet_directory) if workplace.quiet_directory else None
+        self._frames = frames
+
+    def export(
+        self, candidate: Mapping[str, Any], directory: Path, checkpoint: Path | None
+    ) -> dict[str, Any]:
+        """See `sweep.engine.tasks.export_candidate`."""
+        exported: dict[str, Any] = ray.get(
+            self._remote(tasks.export_candidate).remote(
+                dict(candidate),
+                self._dataset,
+                str(directory),
+                str(checkpoint) if checkpoint else None,
+                self._workplace.seed,
+                self._quiet,
+            )
+        )
+        return exported
+
+    def judge(self, tflite: Path) -> list[Any]:
+        """See `sweep.engine.tasks.judge_frames`; the frames are shared out over a few tasks."""
+        judge = self._remote(tasks.judge_frames)
+        pending = [
+            judge.remote(str(tflite), self._dataset, start, stop, self._quiet)
+            for start, stop in chunk_ranges(self._frames, JUDGE_CHUNKS)
+        ]
+        return list(ray.get(pending))
+
+    def check_reference(self, tflite: Path) -> float:
+        """See `sweep.engine.tasks.check_reference`."""
+        return float(
+            ray.get(self._remote(tasks.check_reference).remote(str(tflite), self._dataset, self._quiet))
+        )
+
+    def draw_picture(self, tflite: Path, path: Path) -> None:
+        """See `sweep.engine.tasks.draw_picture`."""
+        ray.get(self._remote(tasks.draw_picture).remote(str(tflite), self._dataset, str(path), self._quiet))
+
+    def start_baselines(self) -> Callable[[], Any]:
+        """Begin `sweep.engine.tasks.find_baselines`; call the result for the figures, or None if too slow."""
+        pending = self._remote(tasks.find_baselines).remote(self._dataset, self._quiet)
+
+        def collect() -> Any:
+            try:
+                return ray.get(pending, timeout=BASELINES_TIMEOUT_S)
+            except ray.exceptions.RayError:
+                return None
+
+        return collect
+
+    def _remote(self, function: Any) -> Any:
+        return ray.remote(function).options(**self._options)

@@ -1,0 +1,75 @@
+"""What a sweep measures on: finds the farm's devices for a target and pins their class and runtime."""
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+from device_farm.types import Device, Target
+from sweep.engine.settings import ResolvedTarget
+
+
+class TargetError(Exception):
+    """The farm has no device for the target, or several kinds of them."""
+
+
+def resolve_target(target: Target, devices: Sequence[Device]) -> ResolvedTarget:
+    """The one device class and runtime that ``target`` means on this farm.
+
+    Raises:
+        TargetError: no device matches, or devices of several classes do, so that latencies would not compare.
+    """
+    online = [device for device in devices if device.state != "offline"]
+    matching = [device for device in online if matches(device, target)]
+    if not matching:
+        raise TargetError(f"no device on the farm offers {describe(target)}; it has: {_list(online)}")
+    classes = sorted({device.device_class for device in matching})
+    if len(classes) > 1:
+        raise TargetError(
+            f"devices of several classes offer {describe(target)}: {'; '.join(classes)}. Latencies of different "
+            "classes do not compare: add labels to the target until one class is left"
+        )
+    runtimes = [_runtime(device, target) for device in matching]
+    return ResolvedTarget(
+        asked=target,
+        device_class=classes[0],
+        runtime=target.runtime or runtimes[0],
+        emulated=any(device.emulated for device in matching),
+    )
+
+
+def matches(device: Device, target: Target) -> bool:
+    """True if the device carries the target's labels and offers its runtime with its delegate."""
+    labelled = all(device.labels.get(key) == value for key, value in target.labels.items())
+    return labelled and _runtime(device, target) != ""
+
+
+def describe(target: Target) -> str:
+    """The target in words."""
+    labels = ", ".join(f"{key}={value}" for key, value in target.labels.items()) or "any labels"
+    return f"{labels}, runtime {target.runtime or 'any'}, delegate {target.delegate}"
+
+
+def is_loopback(address: str) -> bool:
+    """True if ``HOST:PORT`` names this machine, so that its devices may be this machine as well."""
+    host = address.rsplit(":", 1)[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _runtime(device: Device, target: Target) -> str:
+    names = [
+        runtime.name
+        for runtime in device.runtimes
+        if target.runtime in ("", runtime.name) and target.delegate in runtime.delegates
+    ]
+    return names[0] if names else ""
+
+
+def _list(devices: Sequence[Device]) -> str:
+    shown = [
+        f"{device.name} ({', '.join(runtime.name for runtime in device.runtimes)})" for device in devices
+    ]
+    return "; ".join(shown) or "no device online"

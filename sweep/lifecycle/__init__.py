@@ -1,0 +1,23 @@
+"""The trial lifecycle: events, the pure state machine over them, and the journal that keeps them."""
+
+from sweep.lifecycle.events import Event
+from sweep.lifecycle.journal import Journal, JournalError, Record, SweepLocked, read_journal
+from sweep.lifecycle.state import SweepState, fold, read_state, replay
+from sweep.lifecycle.trial import EpochRecord, IllegalEvent, Trial, TrialState
+
+__all__ = [
+    "EpochRecord",
+    "Event",
+    "IllegalEvent",
+    "Journal",
+    "JournalError",
+    "Record",
+    "SweepLocked",
+    "SweepState",
+    "Trial",
+    "TrialState",
+    "fold",
+    "read_journal",
+    "read_state",
+    "replay",
+]

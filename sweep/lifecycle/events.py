@@ -1,0 +1,187 @@
+"""What can happen in a sweep: the journal's vocabulary.
+
+Every event is a frozen record of plain data. The journal stores it as one JSON object; `to_json` and
+`from_json` are strict inverses. Times are seconds since the epoch and are stamped by the journal, not here.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Json = Any
+"""Nested plain data: None, bool, int, float, str, lists and string-keyed dictionaries of these."""
+
+
+@dataclass(frozen=True)
+class SweepStarted:
+    """The first event; ``identity`` holds what scores depend on: space, target, data and full fidelity."""
+
+    name: str
+    sweep_id: str
+    identity: Mapping[str, Json]
+    space: Mapping[str, Json]
+    settings: Mapping[str, Json]
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class SweepResumed:
+    """A new run goes on from the journal; attempts that were under way are interrupted by this event."""
+
+    settings: Mapping[str, Json]
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class SweepEnded:
+    """The run ended by itself or was asked to: finished, out of time, or stopped."""
+
+    reason: Literal["finished", "time", "stopped", "error"]
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class TrialProposed:
+    """``assignment`` is what the proposer chose, parameter by parameter; ``candidate`` what it means."""
+
+    trial: int
+    assignment: Mapping[str, Json]
+    candidate: Mapping[str, Json]
+    candidate_hash: str
+    architecture_hash: str
+    origin: Literal["start", "sampler"]
+
+
+@dataclass(frozen=True)
+class TrialAdmitted:
+    """The file with untrained weights was exported and measured; the trial may be trained."""
+
+    trial: int
+    latency_ms: float
+    measurement: Mapping[str, Json]
+    export: Mapping[str, Json]
+
+
+@dataclass(frozen=True)
+class AttemptStarted:
+    """An attempt: training from ``from_epoch`` (epochs done) to ``to_epoch``, from ``checkpoint`` if any."""
+
+    trial: int
+    attempt: int
+    from_epoch: int
+    to_epoch: int
+    checkpoint: str | None
+
+
+@dataclass(frozen=True)
+class EpochTrained:
+    """One more epoch is done and its checkpoint is on disk. ``si_rmse`` is the partial one."""
+
+    trial: int
+    attempt: int
+    epoch: int
+    train_loss: float
+    si_rmse: float
+    partial_score: float
+    learning_rate: float
+    seconds: float
+    checkpoint: str
+
+
+@dataclass(frozen=True)
+class AttemptEnded:
+    """``reached``: at its last epoch. ``interrupted``: not its own fault. ``crashed``: with ``reason``."""
+
+    trial: int
+    attempt: int
+    outcome: Literal["reached", "interrupted", "crashed"]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class TrialCompleted:
+    """The trained, exported file was judged and measured; all figures come from that file."""
+
+    trial: int
+    metrics: Mapping[str, float]
+    latency_ms: float
+    final_score: float
+    measurement: Mapping[str, Json]
+    export: Mapping[str, Json]
+    judgement: Mapping[str, Json]
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class TrialPruned:
+    """The policy stopped the trial at ``epoch``, where its partial score was ``partial_score``."""
+
+    trial: int
+    epoch: int
+    partial_score: float | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class TrialInfeasible:
+    """The candidate cannot work on this target; never to be tried again."""
+
+    trial: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class TrialFailed:
+    """Something broke: training diverged, or an error outlived its retries."""
+
+    trial: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class FilesRemoved:
+    """Checkpoints and files of a trial outside the best K were deleted to bound the disk."""
+
+    trial: int
+
+
+TrialEvent = (
+    TrialProposed
+    | TrialAdmitted
+    | AttemptStarted
+    | EpochTrained
+    | AttemptEnded
+    | TrialCompleted
+    | TrialPruned
+    | TrialInfeasible
+    | TrialFailed
+    | FilesRemoved
+)
+SweepEvent = SweepStarted | SweepResumed | SweepEnded
+Event = SweepEvent | TrialEvent
+
+EVENT_TYPES: Mapping[str, type] = {cls.__name__: cls for cls in (*SweepEvent.__args__, *TrialEvent.__args__)}
+
+
+def to_json(event: Event) -> dict[str, Json]:
+    """The event's fields and its name under ``event``."""
+    fields = {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}
+    return {"event": type(event).__name__, **fields}
+
+
+def from_json(record: Mapping[str, Json]) -> Event:
+    """The event of a record made by `to_json`.
+
+    Raises:
+        ValueError: unknown event name, or missing or unknown fields.
+    """
+    fields = dict(record)
+    name = fields.pop("event", None)
+    if not isinstance(name, str) or name not in EVENT_TYPES:
+        raise ValueError(f"unknown event {name!r}; known: {', '.join(sorted(EVENT_TYPES))}")
+    try:
+        event: Event = EVENT_TYPES[name](**fields)
+    except TypeError as error:
+        raise ValueError(f"{name}: {error}") from None
+    return event

@@ -1,0 +1,19 @@
+"""Search decisions: the proposer over Optuna, the rung policy, and the planner that joins them."""
+
+from sweep.search.planning import Attempt, Costs, Limits, Planner, observe_costs
+from sweep.search.proposer import Proposal, Proposer
+from sweep.search.rungs import RungPolicy, interrupted, promotable, scale_rungs
+
+__all__ = [
+    "Attempt",
+    "Costs",
+    "Limits",
+    "Planner",
+    "Proposal",
+    "Proposer",
+    "RungPolicy",
+    "interrupted",
+    "observe_costs",
+    "promotable",
+    "scale_rungs",
+]

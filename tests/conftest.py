@@ -1,0 +1,32 @@
+"""Fixtures and rules for all tests."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without a Python that has TFLite 2.5.0, the tests that need it are deselected."""
+    if os.environ.get("DEPTH_SWEEP_TFLITE25_PYTHON"):
+        return
+    needing = [item for item in items if item.get_closest_marker("tflite25")]
+    config.hook.pytest_deselected(items=needing)
+    items[:] = [item for item in items if item not in needing]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Tests never touch the person's cache of prepared data."""
+    before = os.environ.get("DEPTH_SWEEP_CACHE")
+    cache = tmp_path_factory.mktemp("cache")
+    os.environ["DEPTH_SWEEP_CACHE"] = str(cache)
+    yield cache
+    if before is None:
+        del os.environ["DEPTH_SWEEP_CACHE"]
+    else:
+        os.environ["DEPTH_SWEEP_CACHE"] = before
