@@ -1,7 +1,6 @@
 """``sweep leaderboard``, ``sweep best`` and ``sweep ui``."""
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -31,14 +30,15 @@ def leaderboard(
     """Rank a sweep's trials, beside the challenge's published results."""
     from sweep.engine.files import Runs
     from sweep.lifecycle import read_state
-    from sweep.report.leaderboard import leaderboard_json, leaderboard_view
+    from sweep.report.leaderboard import leaderboard_json, leaderboard_table
 
     with explained_errors():
         state = read_state(Runs(runs).sweep(name).root)
         if as_json:
             typer.echo(json.dumps(leaderboard_json(state), indent=2))
         else:
-            Console().print(leaderboard_view(state))
+            console = Console()
+            console.print(leaderboard_table(state, width=console.width))
 
 
 def best(
@@ -77,8 +77,7 @@ def ui(
             raise UsageError(f"{folder.root} holds no sweep yet; start one with: sweep run mobilenetv3")
         typer.echo(f"MLflow comes up at http://{host}:{port} in about half a minute; Ctrl-C ends it.")
         command = dashboard_command(folder.mlflow_uri, host, port)
-        environment = {**os.environ, **dashboard_environment()}
         try:
-            raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
+            raise typer.Exit(subprocess.run(command, env=dashboard_environment(), check=False).returncode)
         except KeyboardInterrupt:
             raise typer.Exit(0) from None

@@ -160,26 +160,34 @@ def _free_name(runs: Path, name: str | None, space: str) -> str:
 
 
 def _execute(settings: Any, space: Any, started_at: float, *, resume: bool) -> None:
-    from sweep.data import default_cache, prepare_dataset
-    from sweep.engine.files import Runs
-    from sweep.engine.run import run_sweep
-    from sweep.report.live import LiveView
-    from sweep.report.summary import summary_view
-    from sweep.tracking.store import prepare_store
+    from sweep.engine.ray_runtime import start_ray, stop_ray
 
     console = Console()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     settings.runs.mkdir(parents=True, exist_ok=True)
+    plan = start_ray(settings.compute)
+    try:
+        _run_on_ray(console, settings, space, plan, started_at, resume=resume)
+    finally:
+        stop_ray()
+
+
+def _run_on_ray(
+    console: Console, settings: Any, space: Any, plan: Any, started_at: float, *, resume: bool
+) -> None:
+    from sweep.cli.view import RunView
+    from sweep.data import default_cache, prepare_dataset
+    from sweep.engine.files import Runs
+    from sweep.engine.run import run_sweep
+    from sweep.tracking.store import prepare_store
+
     store = threading.Thread(target=prepare_store, args=(Runs(settings.runs).mlflow_uri,), daemon=True)
     store.start()  # MLflow takes seconds to make its database; the data are prepared meanwhile
     with data_progress(console) as progress:
         dataset = prepare_dataset(settings.data, default_cache(), progress)
     store.join()
-    view = LiveView(console)
-    try:
-        outcome = run_sweep(settings, space, dataset, (view.update,), started_at=started_at, resume=resume)
-    finally:
-        view.close()
-    console.print(summary_view(outcome.state, outcome))
+    with RunView(console) as view:
+        outcome = run_sweep(settings, space, dataset, plan, (view,), started_at=started_at, resume=resume)
+    view.print_results(outcome, Runs(settings.runs).sweep(settings.name).root, time.monotonic() - started_at)
     if outcome.ended.reason == "error":
         raise typer.Exit(FAILURE)

@@ -13,7 +13,7 @@ from sweep.engine.files import SweepFiles
 from sweep.engine.ledger import Ledger, LedgerClosed
 from sweep.lifecycle import Record, SweepState, Trial, TrialState
 from sweep.lifecycle.events import FilesRemoved
-from sweep.tracking import MlflowProjection
+from sweep.tracking.projection import MlflowProjection
 
 _log = logging.getLogger(__name__)
 

@@ -23,6 +23,7 @@ from sweep.judging.judge import chunk_ranges
 
 OBJECT_STORE_BYTES = 256 * 2**20
 JUDGE_CHUNKS = 2
+START_TRIES = 2
 BASELINES_TIMEOUT_S = 60.0
 DEFAULT_CPUS_PER_TRIAL = 2
 
@@ -68,6 +69,7 @@ def quiet_environment() -> None:
         RAY_CHDIR_TO_TRIAL_DIR="0",
         RAY_AIR_NEW_OUTPUT="0",
         RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
+        OMP_WAIT_POLICY="PASSIVE",  # threads that spin while they wait starve whatever else the machine runs
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
         TUNE_DISABLE_SIGINT_HANDLER="1",
         TUNE_MAX_PENDING_TRIALS_PG="1",
@@ -80,26 +82,37 @@ def quiet_environment() -> None:
 def start_ray(compute: Compute) -> ClusterPlan:
     """Start Ray on this machine, or join the cluster at ``compute.ray_address``.
 
+    Call it before threads are started and before gRPC is used: Ray forks its servers, and a fork of a process
+    that does either can die before it becomes the server.
+
     Raises:
         RayUnavailable: no cluster there, or too small a one.
     """
     quiet_environment()
-    common: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    try:
-        if compute.ray_address:
-            ray.init(address=compute.ray_address, **common)
-        else:
-            ray.init(
-                num_cpus=usable_cores() + 1,
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                **common,
-            )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        where = compute.ray_address or "on this machine"
-        raise RayUnavailable(f"Ray {where}: {error}") from error
+    for tries_left in reversed(range(START_TRIES)):
+        try:
+            _init(compute.ray_address)
+            break
+        except Exception as error:  # Ray raises plain exceptions when a busy machine starts it too slowly
+            ray.shutdown()
+            if not tries_left:
+                where = f"at {compute.ray_address}" if compute.ray_address else "on this machine"
+                raise RayUnavailable(f"Ray {where} does not start: {error}") from error
     resources = ray.cluster_resources()
     return plan_cluster(resources.get("CPU", 0.0), resources.get("GPU", 0.0), compute)
+
+
+def _init(address: str | None) -> None:
+    if address:
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+    else:
+        ray.init(
+            num_cpus=usable_cores() + 1,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
 
 
 def stop_ray() -> None:

@@ -87,6 +87,7 @@ def run_sweep(
     settings: RunSettings,
     space: Space,
     dataset: Dataset,
+    plan: ray_runtime.ClusterPlan,
     observers: Sequence[Observer],
     *,
     started_at: float,
@@ -98,6 +99,7 @@ def run_sweep(
         settings: this call's settings.
         space: the search space; on a resume the one that the journal holds.
         dataset: prepared data.
+        plan: what `ray_runtime.start_ray` found; Ray is running.
         observers: views that are told of every record.
         started_at: when the clock of ``settings.time_s`` started, by `time.monotonic`.
         resume: go on with the sweep's journal instead of starting one.
@@ -105,7 +107,7 @@ def run_sweep(
     Raises:
         RunError: name in use, or the sweep's identity (space, target, data) is another one than at its start.
         SweepLocked: another process runs this sweep.
-        TargetError, FarmError, RayUnavailable: no device, no farm, no Ray.
+        TargetError, FarmError: no device, no farm.
     """
     runs = Runs(settings.runs)
     files = runs.sweep(settings.name)
@@ -116,8 +118,6 @@ def run_sweep(
         if resume and not journal.records:
             raise RunError(f"{files.root} holds no sweep to resume")
         farm, target = _open_farm(stack, settings, space, files)
-        plan = ray_runtime.start_ray(settings.compute)
-        stack.callback(ray_runtime.stop_ray)
         publisher = Publisher(
             lambda: MlflowProjection(runs.mlflow_uri, runs.mlflow_artifacts, files.root.resolve()),
             journal.records,

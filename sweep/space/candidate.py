@@ -8,18 +8,26 @@ knows nothing of weights or of the recipe. Conditional values exist only inside 
 
 import hashlib
 import json
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Activation = Literal["relu", "relu6", "hard_swish"]
 Upsampling = Literal["nearest", "bilinear"]
 
 
 class Frozen(BaseModel):
-    """Immutable, and strict about unknown keys."""
+    """Immutable, and strict about unknown keys and numbers that are not finite."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    #: Dotted keys that this model's own validators compare: all that can make a combination impossible.
+    constrained: ClassVar[tuple[str, ...]] = ()
+
+    @field_validator("*")
+    @classmethod
+    def _one_zero(cls, value: object) -> object:
+        return value + 0.0 if isinstance(value, float) else value  # -0.0 equals 0.0, so it must hash alike
 
 
 class Input(Frozen):
@@ -67,7 +75,9 @@ class MobileNetV3(Frozen):
     """A MobileNetV3 encoder (Howard et al. 2019): a stride-2 stem, then one stage per stride from 4 on."""
 
     kind: Literal["mobilenetv3"]
-    width: float = Field(ge=0.1, le=2, description="Channel multiplier; channels are rounded to multiples of 8.")
+    width: float = Field(
+        ge=0.1, le=2, description="Channel multiplier; channels are rounded to multiples of 8."
+    )
     stem_activation: Activation
     stage1: Stage = Field(description="The stage at stride 4.")
     stage2: Stage = Field(description="The stage at stride 8.")
@@ -83,7 +93,7 @@ class MobileNetV3(Frozen):
     @property
     def stride(self) -> int:
         """Stride of the deepest features: 8, 16 or 32."""
-        return 2 ** (len(self.stages) + 1)
+        return 2 << len(self.stages)
 
 
 class AddDecoder(Frozen):
@@ -131,6 +141,13 @@ class Architecture(Frozen):
     encoder: MobileNetV3
     decoder: Decoder
     output: Output
+
+    constrained: ClassVar[tuple[str, ...]] = (
+        "input.height",
+        "input.width",
+        "encoder.stop.kind",
+        "output.stride",
+    )
 
     @model_validator(mode="after")
     def _strides_fit(self) -> Self:
@@ -196,6 +213,8 @@ class Loss(Frozen):
     silog_lambda: float = Field(ge=0, le=1, description="lambda of SILog; BTS uses 0.85.")
     gradient: float = Field(ge=0, le=100, description="Weight of multi-scale gradient matching (MiDaS).")
     l1: float = Field(ge=0, le=100, description="Weight of the mean absolute log error.")
+
+    constrained: ClassVar[tuple[str, ...]] = ("silog", "gradient", "l1")
 
     @model_validator(mode="after")
     def _some_loss(self) -> Self:

@@ -1,0 +1,1 @@
+"""A farm of devices that measure the latency of TFLite files: coordinator, workers and client."""

@@ -1,0 +1,17 @@
+"""Demo data: rendered rooms, streets and parks that stand in where no real pairs are at hand."""
+
+from dataclasses import dataclass
+
+DEMO_VERSION = 1  # raise it with every change of the rendered pixels
+
+
+@dataclass(frozen=True)
+class DemoSize:
+    """How many pairs the demo data have."""
+
+    train: int = 1000
+    validation: int = 200
+
+    def __post_init__(self) -> None:
+        if self.train < 1 or self.validation < 1:
+            raise ValueError(f"demo data need at least one pair per split, found {self}")

@@ -1,0 +1,87 @@
+"""What a sweep's first event says about it, typed: the one place that reads its identity and settings.
+
+Keys read from the identity: ``space`` and ``data`` (names), ``target`` (``labels``, ``runtime``, ``threads``,
+``delegate``, ``device_class``, ``emulated``), ``latency`` (``measured``, which is the default, or
+``estimated``) and ``max_epochs``. Keys read from the settings: ``trials`` and ``time_s`` (limits, or None) and
+``farm`` (an address; None: the sweep measures on its own machine).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sweep.lifecycle.events import Json, SweepStarted
+
+CHALLENGE_DEVICE = "Raspberry Pi 4"
+
+
+@dataclass(frozen=True)
+class SweepFacts:
+    """A sweep's name and what its scores depend on.
+
+    Attributes:
+        latency: ``measured`` on the device, or ``estimated`` by a model of it.
+        trials: limit of trials, None for no limit.
+        time_limit_s: limit of wall-clock seconds, None for no limit.
+        this_machine: latency comes from the machine that runs the sweep, not from a device farm.
+    """
+
+    name: str
+    sweep_id: str
+    space: str
+    data: str
+    device_class: str
+    emulated: bool
+    labels: Mapping[str, str]
+    runtime: str
+    threads: int
+    delegate: str
+    latency: str
+    max_epochs: int
+    trials: int | None
+    time_limit_s: float | None
+    this_machine: bool
+
+    @property
+    def target(self) -> str:
+        """The target in one line, such as ``raspberrypi-4b, tflite-2.14.0, 4 threads, xnnpack``."""
+        threads = f"{self.threads} thread" + ("s" if self.threads != 1 else "")
+        delegate = "no delegate" if self.delegate == "none" else self.delegate
+        device = self.device_class + (" (emulated)" if self.emulated else "")
+        return ", ".join((device, self.runtime or "default runtime", threads, delegate))
+
+    @property
+    def latency_statement(self) -> str:
+        """A plain sentence about where latencies come from, and what they are not."""
+        kind = "Latency is measured" if self.latency == "measured" else f"Latency is {self.latency}"
+        if self.this_machine:
+            return f"{kind} on this machine, not on a {CHALLENGE_DEVICE}."
+        return f"{kind} on the device farm: {self.device_class}."
+
+
+def facts_of(started: SweepStarted, settings: Mapping[str, Json] | None = None) -> SweepFacts:
+    """The facts in ``started``; a name that the journal lacks shows as unknown rather than not at all.
+
+    Args:
+        started: the sweep's first event.
+        settings: those of a later run of the same sweep, where its limits are wanted.
+    """
+    identity = started.identity
+    settings = started.settings if settings is None else settings
+    target = identity.get("target", {})
+    return SweepFacts(
+        name=started.name,
+        sweep_id=started.sweep_id,
+        space=str(identity.get("space", "unknown space")),
+        data=str(identity.get("data", "unknown data")),
+        device_class=str(target.get("device_class", "unknown device")),
+        emulated=bool(target.get("emulated", False)),
+        labels=dict(target.get("labels", {})),
+        runtime=str(target.get("runtime", "")),
+        threads=int(target.get("threads", 1)),
+        delegate=str(target.get("delegate", "xnnpack")),
+        latency=str(identity.get("latency", "measured")),
+        max_epochs=int(identity["max_epochs"]),
+        trials=settings.get("trials"),
+        time_limit_s=settings.get("time_s"),
+        this_machine=settings.get("farm") is None,
+    )

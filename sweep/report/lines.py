@@ -1,0 +1,114 @@
+"""The live view for log files: each event as one plain line."""
+
+from collections.abc import Iterator
+
+from sweep.lifecycle import Event, SweepState, Trial, TrialState
+from sweep.lifecycle.events import (
+    AttemptEnded,
+    AttemptStarted,
+    EpochTrained,
+    FilesRemoved,
+    SweepEnded,
+    SweepResumed,
+    SweepStarted,
+    TrialAdmitted,
+    TrialCompleted,
+    TrialEvent,
+    TrialFailed,
+    TrialInfeasible,
+    TrialProposed,
+    TrialPruned,
+)
+from sweep.report.facts import SweepFacts
+from sweep.report.text import count, duration, latency, number, one_line, score, spoken_duration
+
+
+def opening_lines(facts: SweepFacts) -> Iterator[str]:
+    """What a log starts with: which sweep this is, its target and its limits."""
+    yield f"sweep {facts.name}: {facts.space} on {facts.data}, full fidelity {count(facts.max_epochs, 'epoch')}"
+    yield f"target: {facts.target}. {facts.latency_statement}"
+    limits = [] if facts.trials is None else [f"at most {count(facts.trials, 'trial')}"]
+    if facts.time_limit_s is not None:
+        limits.append(f"at most {spoken_duration(facts.time_limit_s)}")
+    yield f"limits: {', '.join(limits) or 'none; Ctrl-C ends the sweep and keeps what is done'}"
+
+
+def progress_line(facts: SweepFacts, state: SweepState, elapsed_s: float) -> str:
+    """How far the sweep is, for the minutes in which nothing happens."""
+    limit = f" of {duration(facts.time_limit_s)}" if facts.time_limit_s is not None else ""
+    return f"still at work, {duration(elapsed_s)}{limit}; {trials_done(facts, state)}; {best_so_far(state)}"
+
+
+def trials_done(facts: SweepFacts, state: SweepState) -> str:
+    """``5 of 8 trials done``."""
+    done = sum(trial.state.is_final for trial in state.trials.values())
+    of = f" of {facts.trials}" if facts.trials is not None else ""
+    return f"{done}{of} trials done"
+
+
+def best_so_far(state: SweepState) -> str:
+    """``best score 187.3 (trial 4)``."""
+    best = state.best
+    return "no score yet" if best is None else f"best score {score(best.final_score)} (trial {best.number})"
+
+
+def event_line(before: SweepState, after: SweepState, event: Event) -> str | None:
+    """The line that tells of ``event``, or None if it is not worth one."""
+    match event:
+        case SweepStarted():
+            return None
+        case SweepResumed():
+            complete = len(after.in_state(TrialState.COMPLETE))
+            return f"resumed with {count(len(after.trials), 'trial')}, {complete} of them complete"
+        case SweepEnded():
+            detail = f": {one_line(event.detail)}" if event.detail else ""
+            return f"ended ({event.reason}){detail}; {best_so_far(after)}"
+        case _:
+            text = _trial_line(before.trials.get(event.trial), after.trials[event.trial], event)
+            is_best = isinstance(event, TrialCompleted) and after.best is after.trials[event.trial]
+            return text and f"trial {event.trial:<4}{text}" + (", the best so far" if is_best else "")
+
+
+def _trial_line(before: Trial | None, trial: Trial, event: TrialEvent) -> str | None:
+    match event:
+        case TrialProposed():
+            return f"proposed    candidate {event.candidate_hash}"
+        case TrialAdmitted():
+            return f"admitted    {latency(event.latency_ms)} ms with untrained weights"
+        case AttemptStarted():
+            return _attempt_line(before, event)
+        case EpochTrained():
+            return (
+                f"epoch {f'{event.epoch}/{trial.max_epochs}':<6}si-RMSE {number(event.si_rmse, 4)} and "
+                f"score {score(event.partial_score)} (both partial), {event.seconds:.1f} s"
+            )
+        case AttemptEnded():
+            return _attempt_end_line(trial, event)
+        case TrialCompleted():
+            return (
+                f"complete    Final Score {score(event.final_score)}, si-RMSE "
+                f"{number(event.metrics['si_rmse'], 4)}, {latency(event.latency_ms)} ms"
+            )
+        case TrialPruned():
+            return f"pruned      at epoch {event.epoch}: {one_line(event.reason)}"
+        case TrialInfeasible():
+            return f"infeasible  {one_line(event.reason)}"
+        case TrialFailed():
+            return f"failed      {one_line(event.reason)}"
+        case FilesRemoved():
+            return None
+
+
+def _attempt_line(before: Trial | None, event: AttemptStarted) -> str:
+    if before is None or before.epoch == 0:
+        return f"training    to epoch {event.to_epoch}"
+    if before.epoch == before.target_epoch:
+        return f"promoted    from epoch {event.from_epoch}, now training to epoch {event.to_epoch}"
+    return f"goes on     from epoch {event.from_epoch}, training to epoch {event.to_epoch}"
+
+
+def _attempt_end_line(trial: Trial, event: AttemptEnded) -> str | None:
+    if event.outcome == "reached":
+        return "trained     exporting, judging and measuring" if trial.state is TrialState.TRAINED else None
+    reason = f": {one_line(event.reason)}" if event.reason else ""
+    return f"{event.outcome:<12}after epoch {trial.epoch}{reason}"

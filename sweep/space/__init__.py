@@ -1,0 +1,50 @@
+"""Search spaces: a typed YAML language over the candidate model.
+
+A space file gives every field of `Candidate` a value, a choice or a range (see docs/search-spaces.md).
+`load_space` checks it; a `Space` then lists its parameters, draws assignments through a `Suggest` and turns
+an assignment into a candidate. Nothing here knows an optimiser, a network library or a device.
+"""
+
+from sweep.space.assignment import Assignment
+from sweep.space.candidate import Candidate
+from sweep.space.document import Document, json_schema
+from sweep.space.domain import (
+    Condition,
+    Domain,
+    IntegerRange,
+    Options,
+    Parameter,
+    Primitive,
+    RealRange,
+    Suggest,
+)
+from sweep.space.duration import format_duration, parse_duration
+from sweep.space.load import bundled_spaces, load_space, parse_space
+from sweep.space.problems import ImpossibleCandidate, Problem, SpaceError
+from sweep.space.space import Space
+from sweep.space.suggest import RandomSuggest
+
+__all__ = [
+    "Assignment",
+    "Candidate",
+    "Condition",
+    "Document",
+    "Domain",
+    "ImpossibleCandidate",
+    "IntegerRange",
+    "Options",
+    "Parameter",
+    "Primitive",
+    "Problem",
+    "RandomSuggest",
+    "RealRange",
+    "Space",
+    "SpaceError",
+    "Suggest",
+    "bundled_spaces",
+    "format_duration",
+    "json_schema",
+    "load_space",
+    "parse_duration",
+    "parse_space",
+]

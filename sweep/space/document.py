@@ -1,0 +1,195 @@
+"""The whole file: what is searched, on what target, with what budget, by what rules."""
+
+from functools import cache
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    WithJsonSchema,
+    create_model,
+    model_validator,
+)
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from sweep.space import duration
+from sweep.space.candidate import Architecture, Recipe
+from sweep.space.derive import group_of, kind_tag
+from sweep.space.domain import Primitive
+from sweep.space.forms import Explain, Form, Group, Line, fail
+
+Count = Annotated[int, Field(ge=1, strict=True)]
+Name = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"),
+    Explain("up to 64 letters, digits, _, . and -, a letter or digit first"),
+]
+
+
+def _seconds(value: object) -> int:
+    if not isinstance(value, str):
+        raise ValueError(duration.ALLOWED)
+    return duration.parse_duration(value)
+
+
+def _primitive(value: object) -> object:
+    if not isinstance(value, Primitive):
+        raise ValueError("a text, a number, true or false")
+    return value
+
+
+Duration = Annotated[
+    int,
+    BeforeValidator(_seconds),
+    Explain(duration.ALLOWED),
+    PlainSerializer(duration.format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": duration.PATTERN, "examples": ["90s", "10m", "1h30m"]}),
+]
+AssignmentForm = dict[
+    str,
+    Annotated[Any, AfterValidator(_primitive), WithJsonSchema({"type": ["string", "number", "boolean"]})],
+]
+
+
+class Target(Form):
+    """What latencies are measured on. Scores of different targets are never compared."""
+
+    labels: dict[str, str] = Field(
+        default={}, description="Labels that the device must carry, such as {soc: bcm2711}; {}: any device."
+    )
+    runtime: str = Field(
+        default="", description="Runtime that the device offers, such as tflite-2.14.0; empty: its default."
+    )
+    threads: Count = Field(default=1, description="Interpreter threads.")
+    delegate: Literal["none", "xnnpack"] = Field(
+        default="xnnpack", description="xnnpack, or none for the interpreter's built-in kernels."
+    )
+
+
+class Budget(Form):
+    """When a sweep ends: at the first limit that it meets."""
+
+    trials: Count = Field(description="Candidates to try.")
+    max_epochs: Count = Field(description="Epochs of full fidelity.")
+    time_s: Duration | None = Field(
+        default=None, alias="time", description="Wall-clock limit, such as 10m or 1h30m; absent: none."
+    )
+
+
+class Rungs(Form):
+    """The rung policy: the epochs at which trials are compared, and what share of them goes on."""
+
+    epochs: tuple[Count, ...] = Field(
+        min_length=1, description="Epochs, ascending; the last one is budget.max_epochs."
+    )
+    reduction_factor: Annotated[int, Field(ge=2, strict=True)] = Field(
+        default=2, description="Of this many trials at a rung, the best one goes on to the next."
+    )
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if list(self.epochs) != sorted(set(self.epochs)):
+            fail(Line(("epochs",), str(list(self.epochs)), "ascending epochs, each once"))
+        return self
+
+
+class TPESampler(Form):
+    """Tree-structured Parzen estimator (Bergstra et al. 2011), after some random trials."""
+
+    kind: Literal["tpe"]
+    startup_trials: Annotated[int, Field(ge=0, strict=True)] = Field(
+        default=10, description="Random trials before the estimator proposes; start_from counts."
+    )
+    candidates: Count = Field(default=24, description="Draws of which the estimator proposes the best.")
+    multivariate: bool = Field(
+        default=False, strict=True, description="Model parameters jointly instead of one by one."
+    )
+
+
+class RandomSampler(Form):
+    """Independent random trials: the baseline."""
+
+    kind: Literal["random"]
+
+
+Sampler = Annotated[
+    Annotated[TPESampler, Tag("<tpe>")] | Annotated[RandomSampler, Tag("<random>")],
+    Discriminator(kind_tag),
+    Explain("{kind: tpe, ...} or {kind: random}"),
+]
+
+
+class Document(Form):
+    """A search space: candidates to search, the target they are measured on, the budget and the rules.
+
+    ``architecture`` and ``recipe`` hold forms derived from the candidate models; see `document_model`.
+    """
+
+    name: Name = Field(description="The space's name.")
+    description: str = Field(default="", description="What this space is for.")
+    architecture: Group
+    recipe: Group
+    target: Target = Field(default=Target(), description="What latencies are measured on.")
+    budget: Budget = Field(description="When a sweep ends: a mapping with trials, max_epochs and time.")
+    rungs: Rungs | None = Field(
+        default=None, description="Early stopping by rungs; absent: every trial trains to the last epoch."
+    )
+    sampler: Sampler = Field(default=TPESampler(kind="tpe"), description="Who proposes candidates.")
+    start_from: tuple[AssignmentForm, ...] = Field(
+        default=(),
+        description="First trials: parameters by path; what an entry leaves open is drawn by the sampler.",
+    )
+    keep: Count = Field(default=5, description="Best trials whose checkpoints and exported files are kept.")
+
+    @model_validator(mode="after")
+    def _rungs_end_at_full_fidelity(self) -> Self:
+        if self.rungs and self.rungs.epochs[-1] != self.budget.max_epochs:
+            allowed = f"budget.max_epochs ({self.budget.max_epochs}) as the last rung"
+            fail(Line(("rungs", "epochs"), str(list(self.rungs.epochs)), allowed))
+        return self
+
+    def with_budget(
+        self, trials: int | None = None, max_epochs: int | None = None, time_s: int | None = None
+    ) -> Self:
+        """This document with other limits; None keeps the file's. Rungs that lie beyond are dropped."""
+        changes = {"trials": trials, "max_epochs": max_epochs, "time_s": time_s}
+        budget = self.budget.model_copy(update={k: v for k, v in changes.items() if v is not None})
+        rungs = self.rungs
+        if rungs:
+            below = tuple(epoch for epoch in rungs.epochs if epoch < budget.max_epochs)
+            rungs = rungs.model_copy(update={"epochs": (*below, budget.max_epochs)})
+        return self.model_copy(update={"budget": budget, "rungs": rungs})
+
+
+@cache
+def document_model() -> type[Document]:
+    """`Document` with ``architecture`` and ``recipe`` in the forms that the candidate models allow."""
+    return create_model(
+        "SearchSpace",
+        __base__=Document,
+        __doc__=(Document.__doc__ or "").partition("\n")[0],
+        architecture=(group_of(Architecture), Field(description="The network: what latency depends on.")),
+        recipe=(group_of(Recipe), Field(description="How the network is trained.")),
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a search-space file, for editors."""
+    schema = document_model().model_json_schema(by_alias=True, schema_generator=_EditorSchema)
+    return {"$schema": GenerateJsonSchema.schema_dialect, **schema}
+
+
+class _EditorSchema(GenerateJsonSchema):
+    """Without ``default: null`` for keys that may be absent: an explicit null is an error."""
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        absent = "default" in schema and schema["default"] is None
+        return self.generate_inner(schema["schema"]) if absent else super().default_schema(schema)
+
+    def nullable_schema(self, schema: core_schema.NullableSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])

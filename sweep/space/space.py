@@ -1,0 +1,183 @@
+"""The search space: from a document to parameters, samples and candidates."""
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from pydantic import ValidationError
+
+from sweep.space.assignment import Assignment, coerced, misfits
+from sweep.space.candidate import Architecture, Candidate, Recipe
+from sweep.space.document import Document
+from sweep.space.domain import Parameter, Primitive, Suggest
+from sweep.space.possible import Analysis, analyse, overlapping_options, reason_of
+from sweep.space.problems import ImpossibleCandidate, Problem, SpaceError, show
+from sweep.space.tree import Group, build, canonical, parameters, resolve
+
+_MOST_DRAWS = 10_000
+
+
+@dataclass(frozen=True)
+class Space:
+    """A validated search space.
+
+    Attributes:
+        document: the whole file, typed.
+        text: the file's text, to be kept with what was found in it.
+        file: its name, for messages.
+        tree: architecture and recipe as plain data.
+        architecture_analysis: possible and impossible combinations of the architecture.
+        recipe_analysis: likewise of the recipe.
+    """
+
+    document: Document
+    text: str
+    file: str
+    tree: Group
+    architecture_analysis: Analysis
+    recipe_analysis: Analysis
+
+    @classmethod
+    def of(cls, document: Document, text: str, file: str) -> "Space":
+        """Build and check a space.
+
+        Raises:
+            SpaceError: options of a choice overlap, values are always impossible, or an entry of
+                ``start_from`` does not fit.
+        """
+        architecture = build(document.architecture, "architecture")
+        recipe = build(document.recipe, "recipe")
+        tree = Group({"architecture": architecture, "recipe": recipe})
+        analyses = analyse(architecture, Architecture), analyse(recipe, Recipe)
+        space = cls(document, text, file, tree, *analyses)
+        problems = list(space._problems())
+        if problems:
+            raise SpaceError(problems)
+        return space
+
+    @property
+    def name(self) -> str:
+        """The name that the file gives."""
+        return self.document.name
+
+    @property
+    def hash(self) -> str:
+        """Sixteen hexadecimal digits: the identity of what is searched and how trials are compared.
+
+        It covers architecture, recipe, target, rungs and max_epochs; equal for equal spaces, however they
+        were spelled. Name, description, number of trials, time limit, sampler, start_from and keep say how
+        long and in which order to look, and are left out.
+        """
+        document = self.document
+        identity = {
+            "space": canonical(self.tree),
+            "target": document.target.model_dump(mode="json"),
+            "rungs": document.rungs.model_dump(mode="json") if document.rungs else None,
+            "max_epochs": document.budget.max_epochs,
+        }
+        text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def start_from(self) -> tuple[Assignment, ...]:
+        """The first trials, as (possibly partial) assignments."""
+        known = self.parameters()
+        return tuple(coerced(known, entry) for entry in self.document.start_from)
+
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Every searched value, each after the choice that opens it."""
+        return tuple(parameters(self.tree))
+
+    def sample(self, suggest: Suggest) -> Assignment:
+        """Ask ``suggest`` for each parameter that exists, choices before what they open.
+
+        The assignment may be impossible: `candidate` says so.
+        """
+        assignment: Assignment = {}
+
+        def ask(parameter: Parameter) -> Primitive:
+            value = parameter.domain.coerce(parameter.domain.ask(suggest, parameter.path))
+            assignment[parameter.path] = value
+            return value
+
+        resolve(self.tree, ask)
+        return assignment
+
+    def candidate(self, assignment: Mapping[str, Primitive]) -> Candidate:
+        """The candidate that a complete assignment spells.
+
+        Raises:
+            SpaceError: a name is unknown, closed or missing, or a value is out of its domain.
+            ImpossibleCandidate: the values fit one by one, but the combination cannot exist.
+        """
+        wrong = misfits(self.parameters(), assignment, self.file)
+        if wrong:
+            raise SpaceError(wrong)
+        values = resolve(self.tree, lambda parameter: parameter.domain.coerce(assignment[parameter.path]))
+        try:
+            return Candidate.model_validate(values)
+        except ValidationError as error:
+            raise ImpossibleCandidate(reason_of(error), assignment) from None
+
+    def draw(self, suggest: Suggest) -> tuple[Assignment, Candidate]:
+        """Sample until the candidate is possible.
+
+        Raises:
+            ImpossibleCandidate: not even ten thousand samples held a possible one.
+        """
+        for _ in range(_MOST_DRAWS - 1):
+            assignment = self.sample(suggest)
+            try:
+                return assignment, self.candidate(assignment)
+            except ImpossibleCandidate:
+                continue
+        assignment = self.sample(suggest)
+        return assignment, self.candidate(assignment)
+
+    def architectures(self) -> int | None:
+        """The exact number of distinct possible architectures; None when a range of floats makes it infinite."""
+        count = self.architecture_analysis.possible
+        return None if math.isinf(count) else int(count)
+
+    def with_budget(
+        self, trials: int | None = None, max_epochs: int | None = None, time_s: int | None = None
+    ) -> "Space":
+        """This space with other limits; None keeps the file's. The last rung follows ``max_epochs``."""
+        return replace(self, document=self.document.with_budget(trials, max_epochs, time_s))
+
+    def _problems(self) -> Iterator[Problem]:
+        yield from self._overlaps()
+        for part, analysis in (
+            ("architecture", self.architecture_analysis),
+            ("recipe", self.recipe_analysis),
+        ):
+            yield from self._impossible(part, analysis)
+        for index, entry in enumerate(self.document.start_from):
+            yield from self._unfit_start(f"start_from.{index}", entry)
+
+    def _overlaps(self) -> Iterator[Problem]:
+        for path, one, other in overlapping_options(self.tree):
+            found = f"options {one} and {other}, which can make the same values"
+            yield Problem(self.file, path, found, "options that differ in at least one key")
+
+    def _impossible(self, part: str, analysis: Analysis) -> Iterator[Problem]:
+        if not analysis.possible:
+            where = ", ".join(dict.fromkeys(p for c in analysis.combinations for p in c.choices)) or part
+            found = f"only impossible combinations ({analysis.reasons[0]})"
+            yield Problem(self.file, where, found, "at least one possible combination")
+            return
+        for path, value, reason in analysis.never_possible():
+            found = f"{show(value)}, which is impossible with all the rest ({reason})"
+            yield Problem(self.file, path, found, "values that some candidate can have")
+
+    def _unfit_start(self, where: str, entry: Mapping[str, Primitive]) -> Iterator[Problem]:
+        wrong = misfits(self.parameters(), entry, self.file, prefix=f"{where}.", partial=True)
+        yield from wrong
+        if wrong:
+            return
+        for analysis in (self.architecture_analysis, self.recipe_analysis):
+            if not analysis.allows(entry) and analysis.possible:
+                found = f"an impossible combination ({analysis.reasons[0]})"
+                yield Problem(self.file, where, found, "values that some candidate can have")

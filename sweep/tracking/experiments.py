@@ -1,0 +1,85 @@
+"""Which MLflow experiment a sweep belongs to: one per identity, so that only comparable scores share a table."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from sweep.lifecycle.events import Json, SweepStarted
+from sweep.report.facts import facts_of
+from sweep.tracking.plan import cut
+
+IDENTITY_TAG: Final = "depth_sweep.identity"
+VIEW: Final = "scores"
+"""Key of the shared view of the runs table that every experiment gets: trials by Final Score."""
+
+_MAX_NAME: Final = 400
+_COLUMNS: Final = (
+    "attributes.`Created`",
+    *(f"metrics.`{key}`" for key in ("final_score", "si_rmse", "runtime_ms", "rmse", "log10", "rel")),
+    *("metrics.`partial_score`", "tags.`state`"),
+)
+
+
+def ensure_experiment(client: Any, started: SweepStarted, artifact_root: Path) -> str:
+    """The id of the sweep's experiment, made or taken out of MLflow's bin if need be.
+
+    Args:
+        client: an `mlflow.MlflowClient`.
+        started: the sweep's first event.
+        artifact_root: absolute folder; a new experiment's artifacts go into a folder of their own in it.
+    """
+    found = find_experiment(client, started.identity)
+    if found is None:
+        return _create(client, started, artifact_root)
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def find_experiment(client: Any, identity: Mapping[str, Json]) -> Any | None:
+    """The `mlflow.entities.Experiment` of ``identity``, deleted or not, if there is one."""
+    from mlflow.entities import ViewType
+
+    wanted = f"tags.`{IDENTITY_TAG}` = '{_digest(identity)}'"
+    return next(iter(client.search_experiments(view_type=ViewType.ALL, filter_string=wanted)), None)
+
+
+def _create(client: Any, started: SweepStarted, artifact_root: Path) -> str:
+    facts = facts_of(started)
+    digest = _digest(started.identity)
+    name = cut(f"{facts.space} on {facts.data}, {facts.max_epochs} epochs, {facts.target}", _MAX_NAME)
+    if client.get_experiment_by_name(name) is not None:
+        name = f"{name} ({digest[:6]})"
+    note = (
+        "Sweeps whose scores are comparable: the same search space, data, full fidelity and target. "
+        f"{facts.latency_statement}"
+    )
+    tags = {
+        IDENTITY_TAG: digest,
+        "mlflow.experimentKind": "custom_model_development",
+        "mlflow.note.content": note,
+        f"mlflow.sharedViewState.{VIEW}": json.dumps(_view()),
+    }
+    return str(client.create_experiment(name, artifact_location=(artifact_root / digest).as_uri(), tags=tags))
+
+
+def _view() -> dict[str, Json]:
+    """The state of the dashboard's runs table: trials only, best first, with the figures that matter."""
+    return {
+        "searchFilter": "tags.kind = 'trial'",
+        "orderByKey": "metrics.`final_score`",
+        "orderByAsc": False,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "modelVersionFilter": "All Runs",
+        "datasetsFilter": [],
+        "selectedColumns": list(_COLUMNS),
+        "columnOrder": list(_COLUMNS),
+    }
+
+
+def _digest(identity: Mapping[str, Json]) -> str:
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,269 @@
+"""Trains one candidate, an epoch at a time.
+
+An attempt calls ``train_epoch`` until its last epoch, then ``save``; the next attempt makes the same trainer,
+calls ``restore`` and goes on. Nothing depends on where the cut is: the order of images and their augmentation
+come from (seed, epoch), the learning rate from the step within full fidelity, and everything else is in the
+checkpoint. On a CPU with the same number of threads the weights come out bit for bit as without the cut.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from sweep.data import Dataset
+from sweep.models import DepthNetwork, build_network
+from sweep.space.candidate import Candidate
+from sweep.training.batches import Batch, steps_per_epoch, training_batches
+from sweep.training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from sweep.training.losses import depth_loss
+from sweep.training.optimizers import build_optimizer
+from sweep.training.schedules import learning_rate_factor
+from sweep.training.validation import Validator
+
+StepHook = Callable[[], AbstractContextManager[object]]
+
+_LOSS_CHECK_INTERVAL: Final = 32  # steps; looking at each loss would make a GPU wait for the host every step
+
+
+class Diverged(ArithmeticError):
+    """Training left the finite numbers; this candidate cannot work with this recipe.
+
+    Attributes:
+        epoch: the epoch, counted from 1.
+        step: the step within the epoch, counted from 1; None if validation found it.
+    """
+
+    def __init__(self, epoch: int, step: int | None) -> None:
+        where = f"in step {step}" if step is not None else "in validation"
+        super().__init__(f"the loss is no longer a finite number in epoch {epoch}, {where}")
+        self.epoch = epoch
+        self.step = step
+
+    def __reduce__(self) -> tuple[type["Diverged"], tuple[int, int | None]]:
+        return Diverged, (self.epoch, self.step)  # crosses process borders whole
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One epoch's figures.
+
+    Attributes:
+        epoch: epochs done, this one included.
+        train_loss: mean of the recipe's loss over the epoch's steps.
+        si_rmse: partial si-RMSE on the validation split (see ``sweep.training.validation``).
+        seconds: wall time of training and validation, without the time that ``on_step`` held them up.
+        learning_rate: of the epoch's last step.
+        images_per_second: training throughput, without validation and without being held up.
+        held_up_seconds: how long ``on_step`` let training and validation wait.
+    """
+
+    epoch: int
+    train_loss: float
+    si_rmse: float
+    seconds: float
+    learning_rate: float
+    images_per_second: float
+    held_up_seconds: float
+
+
+class Trainer:
+    """One candidate's network, optimiser and place in its schedule.
+
+    Args:
+        candidate: the architecture and the recipe.
+        dataset: train split at training resolution, validation split at 480x640.
+        max_epochs: full fidelity; the schedule ends there.
+        seed: of the initial weights, the order of images and the augmentation.
+        device: a CPU or CUDA device. On CUDA the network runs in bfloat16 with float32 weights.
+        threads: CPU threads of torch's operators, while this trainer works.
+        on_step: makes a context manager that is entered around every piece of heavy work: preparing the
+            validation images, each optimisation step, each validation batch. Whoever must have the machine to
+            itself holds training up there.
+    """
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        dataset: Dataset,
+        *,
+        max_epochs: int,
+        seed: int,
+        device: torch.device,
+        threads: int,
+        on_step: StepHook = nullcontext,
+    ) -> None:
+        self._candidate = candidate
+        self._dataset = dataset
+        self._seed = seed
+        self._device = device
+        self._threads = threads
+        self._on_step = on_step
+        self._held_up_seconds = 0.0
+        self._max_epochs = max_epochs
+        self._steps_per_epoch = steps_per_epoch(len(dataset.train.names), candidate.recipe.batch_size)
+        self.epoch = 0
+        self.network = _initial_network(candidate, seed, device)
+        self._optimizer = build_optimizer(candidate.recipe, self.network)
+        with _torch_threads(threads), self._hold_up():
+            self._validator = Validator(self.network, dataset.validation, device)
+
+    def train_epoch(self) -> EpochReport:
+        """Train for one epoch, then validate.
+
+        Raises:
+            Diverged: a loss, or the partial si-RMSE, is not finite. The trainer is of no further use.
+            ValueError: full fidelity is reached already.
+        """
+        if self.epoch >= self._max_epochs:
+            raise ValueError(
+                f"all {self._max_epochs} epochs of full fidelity are done; none is left to train"
+            )
+        self._held_up_seconds = 0.0
+        with _torch_threads(self._threads):
+            start = time.perf_counter()
+            train_loss = self._train()
+            training_seconds = time.perf_counter() - start - self._held_up_seconds
+            si_rmse = self._validator.si_rmse(self._hold_up)
+        seconds = time.perf_counter() - start - self._held_up_seconds
+        if not math.isfinite(si_rmse):
+            raise Diverged(self.epoch + 1, None)
+        self.epoch += 1
+        return EpochReport(
+            epoch=self.epoch,
+            train_loss=train_loss,
+            si_rmse=si_rmse,
+            seconds=seconds,
+            learning_rate=self._optimizer.param_groups[0]["lr"],
+            images_per_second=self._images_per_epoch / training_seconds,
+            held_up_seconds=self._held_up_seconds,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the whole training state; a crash leaves the old file or the new one, never half a file.
+
+        Raises:
+            OSError: the folder does not exist or the disk is full.
+        """
+        state = {
+            "run": self._identity,
+            "epoch": self.epoch,
+            "network": self.network.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }
+        write_checkpoint(path, state)
+
+    def restore(self, path: Path) -> None:
+        """Go on where the trainer that saved ``path`` was.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            CheckpointError: the file is damaged, or was saved by a trainer of another candidate, data set,
+                seed or full fidelity.
+        """
+        state = read_checkpoint(path, self._device)
+        found = state.get("run")
+        if found != self._identity:
+            raise CheckpointError(f"{path} was saved by another run: {found}; this one is {self._identity}")
+        self.network.load_state_dict(state["network"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self.epoch = state["epoch"]
+
+    @property
+    def _identity(self) -> dict[str, Any]:
+        """What must agree between two trainers for one to go on where the other stopped."""
+        return {
+            "candidate": self._candidate.hash,
+            "dataset": self._dataset.fingerprint,
+            "seed": self._seed,
+            "max_epochs": self._max_epochs,
+        }
+
+    @property
+    def _images_per_epoch(self) -> int:
+        return min(self._steps_per_epoch * self._candidate.recipe.batch_size, len(self._dataset.train.names))
+
+    def _train(self) -> float:
+        """One pass over the training split; the mean loss."""
+        self.network.train()
+        losses: list[Tensor] = []
+        batches = self._batches()
+        for step in range(self._steps_per_epoch):
+            with self._hold_up():
+                losses.append(self._step(step, next(batches)))
+            last = step + 1 == self._steps_per_epoch
+            if last or (step + 1) % _LOSS_CHECK_INTERVAL == 0:
+                self._check_finite(losses)
+        return float(torch.stack(losses).mean())
+
+    @contextmanager
+    def _hold_up(self) -> Iterator[None]:
+        """``on_step``, with the time spent waiting for it added up."""
+        asked = time.perf_counter()
+        with self._on_step():
+            self._held_up_seconds += time.perf_counter() - asked
+            yield
+
+    def _batches(self) -> Iterator[Batch]:
+        return training_batches(
+            self._dataset.train,
+            inner_size=self.network.inner_size,
+            output_size=self.network.output_size,
+            augmentation=self._candidate.recipe.augmentation,
+            batch_size=self._candidate.recipe.batch_size,
+            seed=self._seed,
+            epoch=self.epoch,
+            device=self._device,
+        )
+
+    def _step(self, step: int, batch: Batch) -> Tensor:
+        """One optimisation step; the loss, left on the device."""
+        self._set_learning_rate(step)
+        on_gpu = self._device.type == "cuda"
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=on_gpu):
+            prediction = self.network(batch.images)
+        loss = depth_loss(self._candidate.recipe.loss, prediction.float(), batch.target, batch.valid)
+        self._optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        self._optimizer.step()
+        return loss.detach()
+
+    def _set_learning_rate(self, step: int) -> None:
+        done = self.epoch * self._steps_per_epoch + step
+        total = self._max_epochs * self._steps_per_epoch
+        recipe = self._candidate.recipe
+        for group in self._optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * learning_rate_factor(recipe.schedule, done, total)
+
+    def _check_finite(self, losses: list[Tensor]) -> None:
+        finite = torch.stack(losses).isfinite().tolist()
+        if not all(finite):
+            raise Diverged(self.epoch + 1, finite.index(False) + 1)
+
+
+def _initial_network(candidate: Candidate, seed: int, device: torch.device) -> DepthNetwork:
+    """A network whose weights depend on the seed alone; torch's global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build_network(candidate.architecture)
+    network.to(device)
+    # Channels last makes a step about a third faster on a CPU, and is what a GPU's tensor cores want.
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # unknown to torch's stubs
+    return network
+
+
+@contextmanager
+def _torch_threads(threads: int) -> Iterator[None]:
+    """Run with so many operator threads; other work in the process gets its own number back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

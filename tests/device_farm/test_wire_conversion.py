@@ -1,0 +1,167 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from device_farm import convert
+from device_farm.jobs import (
+    Failed,
+    Heartbeat,
+    Infeasible,
+    Job,
+    Lease,
+    LeaseResult,
+    NoDevice,
+    Queued,
+    Registration,
+    Revocation,
+    Running,
+    RunReport,
+    Welcome,
+)
+from device_farm.rpc import farm_pb2 as pb
+from device_farm.rpc.generate import GENERATED, REPOSITORY, generate
+from device_farm.types import Device, Measurement, MeasurementSettings, Runtime, Target
+
+text = st.text(max_size=8)
+name = st.text("abc", min_size=1, max_size=4)
+times = st.lists(st.floats(0, 1e6), max_size=4).map(tuple)
+labels = st.dictionaries(text, text, max_size=3)
+delegate = st.sampled_from(["none", "xnnpack"])
+evidence = st.dictionaries(
+    text, st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | text
+)
+report_fields = {
+    "model_sha256": text,
+    "runtime": text,
+    "runtime_version": text,
+    "threads": st.integers(1, 64),
+    "delegate": delegate,
+    "samples_ms": times,
+    "warmup_ms": times,
+    "cpu_ms": times,
+    "measured_at": st.floats(0, 1e10),
+    "evidence": evidence,
+}
+reports = st.builds(RunReport, **report_fields)
+measurements = st.builds(
+    Measurement,
+    **report_fields,
+    latency_ms=st.floats(0, 1e6),
+    interval_ms=st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)),
+    device_id=text,
+    device_name=text,
+    device_class=text,
+    emulated=st.booleans(),
+)
+infeasible = st.builds(Infeasible, text)
+failed = st.builds(Failed, text, st.booleans())
+jobs = st.builds(
+    Job,
+    job_id=name,
+    model_sha256=text,
+    target=st.builds(Target, labels, text, st.integers(1, 64), delegate),
+    settings=st.builds(MeasurementSettings, st.integers(0, 9), st.integers(6, 9), st.integers(9, 20)),
+    priority=st.integers(-5, 5),
+    device_wait_seconds=st.floats(0, 100),
+)
+device_fields = {
+    "device_id": name,
+    "name": name,
+    "device_class": name,
+    "labels": labels,
+    "facts": labels,
+    "runtimes": st.lists(
+        st.builds(Runtime, text, text, st.lists(delegate).map(tuple)), min_size=1, max_size=2
+    ).map(tuple),
+    "emulated": st.booleans(),
+}
+registrations = st.builds(Registration, **device_fields)
+devices = st.builds(Device, **device_fields, state=st.sampled_from(["idle", "busy", "offline"]))
+outcomes = reports | infeasible | failed
+tokens = st.integers(1, 2**40)
+
+
+@given(jobs)
+def test_jobs_survive_the_wire(job):
+    assert convert.job_from_wire(pb.Job.FromString(convert.job_to_wire(job).SerializeToString())) == job
+
+
+@given(
+    st.builds(Queued, text)
+    | st.builds(Running, text)
+    | measurements
+    | infeasible
+    | failed
+    | st.builds(NoDevice, text)
+)
+def test_updates_survive_the_wire(update):
+    assert convert.update_from_wire(convert.update_to_wire(update)) == update
+
+
+@given(
+    registrations
+    | st.builds(Heartbeat, st.lists(tokens).map(tuple))
+    | st.builds(LeaseResult, tokens, outcomes)
+)
+def test_worker_messages_survive_the_wire(message):
+    assert convert.worker_message_from_wire(convert.worker_message_to_wire(message)) == message
+
+
+@given(
+    st.builds(Welcome, st.floats(0, 9)) | st.builds(Lease, tokens, jobs) | st.builds(Revocation, tokens, text)
+)
+def test_coordinator_messages_survive_the_wire(message):
+    assert convert.coordinator_message_from_wire(convert.coordinator_message_to_wire(message)) == message
+
+
+@given(st.lists(devices, max_size=3).map(tuple))
+def test_devices_survive_the_wire(found):
+    assert convert.devices_from_wire(convert.devices_to_wire(found)) == found
+
+
+@given(st.binary(max_size=300_000))
+def test_chunks_hold_the_bytes_in_order_and_in_small_messages(data):
+    chunks = [chunk.data for chunk in convert.chunks_to_wire(data)]
+    assert b"".join(chunks) == data
+    assert max(map(len, chunks)) <= 64 * 1024
+
+
+@pytest.mark.parametrize(
+    ("read", "message"),
+    [
+        (convert.job_from_wire, pb.Job(job_id="j", target=pb.Target(threads=1, delegate="gpu"))),
+        (convert.job_from_wire, pb.Job(job_id="j", target=pb.Target(threads=0, delegate="none"))),
+        (convert.job_from_wire, pb.Job(job_id="j")),
+        (convert.update_from_wire, pb.JobUpdate()),
+        (convert.worker_message_from_wire, pb.WorkerMessage()),
+        (convert.worker_message_from_wire, pb.WorkerMessage(registration=pb.Registration(device_id="d"))),
+        (convert.worker_message_from_wire, pb.WorkerMessage(result=pb.LeaseResult(token=1))),
+        (convert.coordinator_message_from_wire, pb.CoordinatorMessage()),
+    ],
+)
+def test_messages_that_make_no_sense_are_refused(read, message):
+    with pytest.raises(ValueError):  # noqa: PT011  (each in its own words)
+        read(message)
+
+
+def test_the_committed_code_is_what_the_definitions_generate(tmp_path: Path):
+    generate(tmp_path)
+    for file in GENERATED:
+        fresh = (tmp_path / "device_farm" / "rpc" / file).read_text()
+        assert (REPOSITORY / "device_farm" / "rpc" / file).read_text() == fresh, f"regenerate {file}"
+
+
+def test_proto_holds_only_definitions():
+    files = [path for path in (REPOSITORY / "proto").rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".proto"}
+
+
+def test_protobuf_is_known_to_the_converter_and_the_services_only():
+    package = REPOSITORY / "device_farm"
+    found = {
+        str(path.relative_to(package)) for path in package.rglob("*.py") if "farm_pb2 as" in path.read_text()
+    }
+    shells = {"client.py", "services.py", "worker.py"}
+    assert found == {"convert.py", *shells, "rpc/farm_pb2_grpc.py"}
