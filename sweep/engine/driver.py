@@ -61,7 +61,7 @@ class AttemptResources:
 
 
 class Driver:
-    """Runs one sweep to its end; call `pump` to get things going and `finish` when Ray Tune has ended."""
+    """Runs one sweep to its end; its `next_attempt` gets things going; `conclude` and `end` it."""
 
     def __init__(
         self,
@@ -169,14 +169,24 @@ class Driver:
         """Record that the attempt's process went away without a word."""
         self.on_result(spec, {"failure": "crashed", "reason": reason})
 
-    def finish(self) -> SweepEnded:
-        """Prune what lost, close the journal's run and return how it ended."""
+    def conclude(self) -> SweepEnded:
+        """Prune what lost, unless the sweep was stopped, and say how it ends."""
         with self._deciding():
-            ended = SweepEnded(*self._ending) if self._ending else self._conclude()
+            if self._ending is not None:
+                return SweepEnded(*self._ending)
+            leftovers = self._planner.leftovers(self._ledger.state, self._remaining_s())
+            for trial, reason in leftovers:
+                self._ledger.record(TrialPruned(trial.number, trial.epoch, trial.partial_score, reason))
+            late = any(reason == "out of time" for _, reason in leftovers)
+            cut = late or len(self._ledger.state.trials) < self._planner.limits.trials
+            return SweepEnded("time" if cut and self._deadline is not None else "finished")
+
+    def end(self, ended: SweepEnded) -> None:
+        """Record the end; nothing can happen to the sweep after that until it is resumed."""
+        with self._deciding():
             self._ledger.record(ended)
             self._ledger.close()
             self._workplace.files.stop_flag.unlink(missing_ok=True)
-            return ended
 
     @contextmanager
     def _deciding(self) -> Iterator[None]:
@@ -190,14 +200,6 @@ class Driver:
                 self._depth -= 1
                 if self._depth == 0:
                     self._deciding_s += time.perf_counter() - started
-
-    def _conclude(self) -> SweepEnded:
-        leftovers = self._planner.leftovers(self._ledger.state, self._remaining_s())
-        for trial, reason in leftovers:
-            self._ledger.record(TrialPruned(trial.number, trial.epoch, trial.partial_score, reason))
-        late = any(reason == "out of time" for _, reason in leftovers)
-        cut = late or len(self._ledger.state.trials) < self._planner.limits.trials
-        return SweepEnded("time" if cut and self._deadline is not None else "finished")
 
     def _remaining_s(self) -> float | None:
         return None if self._deadline is None else self._deadline - self._now()

@@ -25,10 +25,11 @@ class Publisher:
         """``make_projection`` is called in the thread; ``earlier`` are the records from before this run."""
         self._make_projection = make_projection
         self._earlier = earlier
-        self._queue: queue.Queue[tuple[SweepState, Record] | None] = queue.Queue()
+        self._queue: queue.Queue[tuple[SweepState, Record] | threading.Event | None] = queue.Queue()
         self._housekeeping: Callable[[SweepState], None] = lambda _: None
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self.seconds_in_mlflow = 0.0
+        self.failed = False
 
     def start(self, housekeeping: Callable[[SweepState], None]) -> None:
         """Begin to work; ``housekeeping`` runs after each record."""
@@ -39,31 +40,50 @@ class Publisher:
         """Take note of a record."""
         self._queue.put((state, record))
 
+    def catch_up(self, timeout_s: float) -> None:
+        """Wait, at most ``timeout_s``, until all records so far are worked off."""
+        worked_off = threading.Event()
+        self._queue.put(worked_off)
+        worked_off.wait(timeout_s)
+
     def close(self, timeout_s: float) -> bool:
         """Work off what waits, at most ``timeout_s``; False if something was left (`sweep resume` adds it)."""
         self._queue.put(None)
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return not self._thread.is_alive() and not self.failed
 
     def _run(self) -> None:
+        projection = self._open()
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, threading.Event):
+                item.set()
+                continue
+            self._publish(projection, *item)
+        if projection is not None:
+            projection.close()
+            self.seconds_in_mlflow = projection.seconds_in_mlflow
+
+    def _open(self) -> MlflowProjection | None:
         try:
             projection = self._make_projection()
             projection.catch_up(self._earlier)
         except Exception:
             _log.exception("MLflow cannot be written; the sweep goes on, and a resume of it catches up")
-            return
-        while (item := self._queue.get()) is not None:
-            try:
-                projection.apply(*item)
-                self._housekeeping(item[0])
-            except LedgerClosed:
-                continue
-            except Exception:
-                _log.exception("MLflow could not take journal record %d", item[1].sequence)
-            self.seconds_in_mlflow = projection.seconds_in_mlflow
-        projection.close()
-        self.seconds_in_mlflow = projection.seconds_in_mlflow
+            self.failed = True
+            return None
+        return projection
+
+    def _publish(self, projection: MlflowProjection | None, state: SweepState, record: Record) -> None:
+        try:
+            if projection is not None:
+                projection.apply(state, record)
+            self._housekeeping(state)
+        except LedgerClosed:  # the run ended first: a resume removes what is left
+            pass
+        except Exception:
+            _log.exception("MLflow could not take journal record %d", record.sequence)
+            self.failed = True
 
 
 class Housekeeping:

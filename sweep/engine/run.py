@@ -148,8 +148,10 @@ def run_sweep(
         publisher.start(Housekeeping(ledger, workplace.files, settings.keep))
         with _stop_on_signals(driver):
             ray_runtime.run_attempts(AttemptSearcher(driver), plan, files.ray)
-        ended = driver.finish()
         stages.close()
+        ended = driver.conclude()
+        publisher.catch_up(PUBLISH_TIMEOUT_S)  # which also removes the last superfluous files
+        driver.end(ended)
         published = publisher.close(PUBLISH_TIMEOUT_S)
         found = None if driver.stopping else baselines()
         timings = Timings(driver.optuna_seconds, publisher.seconds_in_mlflow, driver.deciding_seconds)

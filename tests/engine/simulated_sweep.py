@@ -112,7 +112,7 @@ def run(directory: Path, *, lives: int | None = None, durable: bool = True) -> N
         while isinstance(answer := driver.next_attempt(), AttemptSpec):
             train(driver, answer, ledger.state.trials[answer.trial].epoch)
         assert answer is Idle.FOREVER
-        driver.finish()
+        driver.end(driver.conclude())
 
 
 def train(driver: Driver, spec: AttemptSpec, from_epoch: int) -> None:

@@ -3,8 +3,7 @@
 It knows numbers and phases only. `apply` says whether an event may happen, and if so what becomes of the sweep.
 """
 
-import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sweep.lifecycle import Event
 from sweep.lifecycle.events import (
@@ -48,7 +47,8 @@ class Model:
 
     def apply(self, event: Event) -> "Model | None":
         """The sweep after ``event``; None if it must not happen."""
-        after = copy.deepcopy(self)
+        trials = [replace(trial, epochs=[*trial.epochs]) for trial in self.trials]
+        after = replace(self, trials=trials)
         return after if after._happen(event) else None
 
     def _happen(self, event: Event) -> bool:
@@ -120,7 +120,7 @@ class Model:
         trial.reason = event.reason
         if isinstance(event, TrialPruned):
             trial.phase = "pruned"
-            return phase in ("admitted", "paused")
+            return phase in ("proposed", "admitted", "paused")
         if isinstance(event, TrialInfeasible):
             trial.phase = "infeasible"
             return phase in ("proposed", "trained")

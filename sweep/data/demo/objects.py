@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from sweep.data.demo.scene import Builder, Colour, Material, Pose
+from sweep.data.demo.scene import WHITE, Builder, Colour, Material, Pose
 from sweep.data.demo.textures import Texture
 
 Rng = np.random.Generator
@@ -174,13 +174,8 @@ def bookcase(b: Builder, pose: Pose, rng: Rng) -> None:
         b.box(pose, (0, 0, z), (half, 0.15, 0.012), frame)
         fill = rng.uniform(0.3, 0.95) * half
         if level < shelves and rng.random() < 0.85:
-            spines = Material(
-                Texture.BOOKS, WHITE_BOOKS, 0.66, 0.1, 20, 0, (float(rng.random()), -pose.z - z)
-            )
+            spines = Material(Texture.BOOKS, WHITE, 0.66, 0.1, 20, 0, (float(rng.random()), -pose.z - z))
             b.box(pose, (fill - half + 0.02, 0.02, z + 0.13), (fill, 0.1, 0.12), spines)
-
-
-WHITE_BOOKS: Colour = (1.0, 1.0, 1.0)
 
 
 def cupboard(b: Builder, pose: Pose, rng: Rng, half: float, depth: float, height: float) -> None:
@@ -269,7 +264,7 @@ def person(b: Builder, pose: Pose, rng: Rng) -> None:
 def tree(b: Builder, pose: Pose, rng: Rng) -> None:
     """A broad-leaved tree or a conifer, 4 to 14 m tall."""
     height = rng.uniform(4, 11)
-    bark = Material(Texture.BARK, WHITE_BOOKS, 0.8, 0, 5, 0, offset(rng))
+    bark = Material(Texture.BARK, WHITE, 0.8, 0, 5, 0, offset(rng))
     season = rng.uniform(0.7, 1.3), rng.uniform(0.8, 1.2)
     leaf = Material(Texture.LEAVES, (season[0], season[1], 0.8), rng.uniform(1.4, 2.4), 0, 5, 0, offset(rng))
     trunk = 0.02 * height + 0.05
