@@ -69,13 +69,24 @@ def ui(
 ) -> None:
     """Open the MLflow dashboard of all sweeps; Ctrl-C ends it."""
     from sweep.engine.files import Runs
-    from sweep.tracking.dashboard import dashboard_command, dashboard_environment
+    from sweep.lifecycle import read_state
+    from sweep.lifecycle.journal import JOURNAL_NAME
+    from sweep.tracking.dashboard import (
+        dashboard_address,
+        dashboard_command,
+        dashboard_environment,
+        experiment_of,
+    )
 
     with explained_errors():
         folder = Runs(runs)
         if not (folder.root / "mlflow.db").exists():
             raise UsageError(f"{folder.root} holds no sweep yet; start one with: sweep run mobilenetv3")
-        typer.echo(f"MLflow comes up at http://{host}:{port} in about half a minute; Ctrl-C ends it.")
+        newest = max(folder.root.glob(f"*/{JOURNAL_NAME}"), key=lambda path: path.stat().st_mtime)
+        started = read_state(newest.parent).started
+        experiment = experiment_of(folder.mlflow_uri, started.identity) if started else None
+        address = dashboard_address(host, port, experiment)
+        typer.echo(f"MLflow comes up in 5 to 30 seconds; Ctrl-C ends it. Then open:\n{address}")
         command = dashboard_command(folder.mlflow_uri, host, port)
         try:
             raise typer.Exit(subprocess.run(command, env=dashboard_environment(), check=False).returncode)

@@ -46,7 +46,7 @@ class Ledger:
                 raise LedgerClosed(f"{type(event).__name__} came after the end of the run")
             fold(self._state, event, time.time())
             record = self._journal.append(event)
-            self._state = fold(self._state, event, record.time)
+            self._state = fold(self._state, record.event, record.time)
             for observe in self._observers:
                 observe(self._state, record)
             self.changed.notify_all()

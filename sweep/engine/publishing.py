@@ -62,6 +62,7 @@ class Publisher:
             self._publish(projection, *item)
         if projection is not None:
             projection.close()
+            self.failed = self.failed or projection.problem is not None
             self.seconds_in_mlflow = projection.seconds_in_mlflow
 
     def _open(self) -> MlflowProjection | None:

@@ -5,8 +5,9 @@
                                v
                             TRAINED -> COMPLETE
 
-INFEASIBLE and FAILED can end a trial from every state that is not final. `TRANSITIONS` is the whole truth
-about which event is legal in which state; `advance` computes the rest of a trial's record.
+PRUNED can also follow PROPOSED and ADMITTED; INFEASIBLE follows PROPOSED or TRAINED; FAILED can follow every
+state that is not final. `TRANSITIONS` is the whole truth about which event is legal in which state; `advance`
+computes the rest of a trial's record.
 """
 
 from collections.abc import Mapping

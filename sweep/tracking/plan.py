@@ -176,7 +176,7 @@ def _start_sweep(facts: SweepFacts, event: SweepStarted, record: Record) -> RunU
             **_identity_tags(facts),
             NOTE_TAG: cut(notes.sweep_note(facts, SweepState())),
         },
-        texts={"sweep.yaml": _yaml(about), "space.yaml": _yaml(event.space)},
+        texts={"sweep.yaml": _yaml(about), "space.yaml": event.space.get("text") or _yaml(event.space)},
     )
 
 

@@ -106,7 +106,7 @@ class Sweeps(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory = Path(tempfile.mkdtemp(dir=MEMORY_DISK))
+        self.directory = Path(tempfile.mkdtemp(dir=MEMORY_DISK, prefix="depth-sweep-"))
         self.clock = 0.0
         self.journal = Journal(self.directory, self._now)
         self.state = SweepState()
@@ -220,7 +220,7 @@ class Sweeps(RuleBasedStateMachine):
 
 TestSweeps = Sweeps.TestCase
 TestSweeps.settings = settings(
-    max_examples=60,
+    max_examples=200,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
@@ -295,3 +295,28 @@ def test_errors_name_the_trial_and_what_was_expected():
         fold(SweepState(), proposed(0), 1.0)
     with pytest.raises(IllegalEvent, match="the sweep has not started"):
         _ = SweepState().max_epochs
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        trained(0, 1, 3),  # beyond the attempt's target
+        trained(0, 1, 2),  # once more
+        trained(0, 2, 3),  # of an attempt that never started
+        AttemptEnded(0, 2, "reached"),
+        AttemptEnded(0, 1, "interrupted"),  # it is at its target
+        AttemptEnded(0, 1, "crashed"),
+        AttemptStarted(0, 2, 2, 3, "epoch-2"),  # the first one has not ended
+        TrialPruned(0, 2, 1.0, "rung"),
+        completed(0),
+    ],
+    ids=repr,
+)
+def test_an_attempt_at_its_target_can_only_have_reached_it(event):
+    admitted = TrialAdmitted(0, 9.5, {}, {})
+    epochs = [trained(0, 1, 1), trained(0, 1, 2)]
+    state = state_after(started(), proposed(0), admitted, AttemptStarted(0, 1, 0, 2, None), *epochs)
+    with pytest.raises(IllegalEvent, match="trial 0"):
+        fold(state, event, 9.0)
+    reached = fold(state, AttemptEnded(0, 1, "reached"), 9.0)
+    assert reached.trials[0].state is TrialState.PAUSED

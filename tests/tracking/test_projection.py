@@ -121,7 +121,7 @@ def test_the_sweeps_run_tells_how_far_it_got_and_what_it_searched(place, records
     assert "final_score" not in {key for key, *_ in run.metrics}  # sorting by it must give trials only
     assert run.params["target.device_class"] == DEVICE
     assert run.params["settings.time_s"] == "600.0"
-    assert yaml.safe_load(run.files["space.yaml"]) == started().space
+    assert run.files["space.yaml"].decode() == started().space["text"]
     assert run.tags["mlflow.note.content"] == (
         "**Sweep demo**: 6 trials of at most 6 (2 complete, 1 pruned, 1 infeasible, 1 failed).\n\n"
         "**Best so far: trial 0**, Final Score 671.8 (si-RMSE 0.3125, 12.50 ms). "

@@ -75,7 +75,7 @@ def started() -> SweepStarted:
                 "emulated": False,
             },
         },
-        space={"parameters": {"encoder.width": {"choices": [0.5, 1.0]}}},
+        space={"file": "spaces/mobilenetv3.yaml", "text": "# as written\nencoder:\n  width: [0.5, 1.0]\n"},
         settings={"trials": 6, "time_s": 600.0, "farm": None, "seed": 0},
         versions={"torch": "2.13.0"},
     )
