@@ -15,6 +15,8 @@ Verdict = Literal["good", "note", "bad"]
 
 FREE_DISK_GB = 5.0
 FREE_MEMORY_GB = 3.0
+FREE_SHARED_MEMORY_MB = 300
+INSTALL = "pip install -e '.[sweep]' -c constraints.txt"
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,11 @@ def examine(runs: Path, farm: str | None) -> Iterator[Finding]:
     yield _cores()
     yield _memory()
     yield _gpu()
-    yield _disk(runs)
+    yield check_disk(runs)
     yield _shared_memory()
-    yield _ray_settings()
+    yield judge_ray_settings(os.environ.get("RAY_ADDRESS"))
     if farm is not None:
-        yield _farm(farm)
+        yield check_farm(farm)
 
 
 def healthy(findings: Sequence[Finding]) -> bool:
@@ -60,31 +62,39 @@ def _python() -> Finding:
 
 
 def _packages() -> Iterator[Finding]:
-    """The installed versions of our requirements, held against the bounds in our own metadata."""
+    """The installed versions of our requirements, held against the bounds in our own metadata.
+
+    What is wrong comes one by one, what is good in one finding.
+    """
     try:
         requirements = distribution("depth-sweep").requires or []
     except PackageNotFoundError:
-        yield Finding("depth-sweep", "bad", "not installed", "pip install -e '.[sweep]' -c constraints.txt")
+        yield Finding("depth-sweep", "bad", "not installed", INSTALL)
         return
-    for text in requirements:
-        requirement = Requirement(text)
-        marker = requirement.marker
-        wanted = marker is None or any(
-            marker.evaluate({"extra": extra}) for extra in ("worker", "coordinator", "sweep")
-        )
-        if wanted and requirement.name != "depth-sweep":
-            yield _package(requirement)
+    findings = [
+        check_package(requirement) for requirement in map(Requirement, requirements) if _wanted(requirement)
+    ]
+    good = [f"{finding.subject} {finding.found}" for finding in findings if finding.verdict == "good"]
+    yield from (finding for finding in findings if finding.verdict != "good")
+    yield Finding("packages", "good", ", ".join(good))
 
 
-def _package(requirement: Requirement) -> Finding:
+def _wanted(requirement: Requirement) -> bool:
+    marker = requirement.marker
+    extras = ("worker", "coordinator", "sweep")
+    needed = marker is None or any(marker.evaluate({"extra": extra}) for extra in extras)
+    return needed and requirement.name != "depth-sweep"
+
+
+def check_package(requirement: Requirement) -> Finding:
+    """Whether the package is installed in a version that ``requirement`` allows."""
     try:
         found = version(requirement.name)
     except PackageNotFoundError:
-        return Finding(requirement.name, "bad", "not installed", f"pip install '{requirement.name}'")
+        return Finding(requirement.name, "bad", "not installed", INSTALL)
     if requirement.specifier.contains(found, prereleases=True):
         return Finding(requirement.name, "good", found)
-    advice = f"needs {requirement.specifier}: pip install -e '.[sweep]' -c constraints.txt"
-    return Finding(requirement.name, "bad", found, advice)
+    return Finding(requirement.name, "bad", found, f"needs {requirement.specifier}: {INSTALL}")
 
 
 def _numpy_and_interpreter() -> Iterator[Finding]:
@@ -95,8 +105,8 @@ def _numpy_and_interpreter() -> Iterator[Finding]:
         return
     try:
         Interpreter(model_content=b"no model")
-    except ValueError as error:  # the interpreter itself works: it refused these bytes
-        yield Finding("TFLite interpreter", "good", f"answers ({str(error).strip().splitlines()[0][:60]})")
+    except ValueError:  # the interpreter itself works: it refused these bytes
+        yield Finding("TFLite interpreter", "good", "works")
     except Exception as error:
         yield Finding("TFLite interpreter", "bad", str(error), "pip install 'numpy<2'")
 
@@ -111,19 +121,28 @@ def _cores() -> Finding:
 
 
 def _memory() -> Finding:
-    import psutil
+    try:
+        import psutil
+    except ImportError as error:
+        return Finding("memory", "bad", str(error), INSTALL)
+    return judge_memory(psutil.virtual_memory().available / 2**30)
 
-    free_gb = psutil.virtual_memory().available / 2**30
+
+def judge_memory(free_gb: float) -> Finding:
+    """Whether ``free_gb`` (GiB) is enough for Ray and a trainer."""
+    found = f"{free_gb:.1f} GB free"
     if free_gb >= FREE_MEMORY_GB:
-        return Finding("memory", "good", f"{free_gb:.1f} GB free")
+        return Finding("memory", "good", found)
     return Finding(
-        "memory", "bad", f"{free_gb:.1f} GB free", f"Ray and one trainer need {FREE_MEMORY_GB:g} GB"
+        "memory", "bad", found, f"close other programs: Ray and one trainer need {FREE_MEMORY_GB:g} GB"
     )
 
 
 def _gpu() -> Finding:
-    import torch
-
+    try:
+        import torch
+    except (ImportError, OSError) as error:  # OSError: a shared library of it does not load
+        return Finding("torch", "bad", f"cannot be imported: {error}", INSTALL)
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
         return Finding("GPU", "good", ", ".join(names))
@@ -133,37 +152,50 @@ def _gpu() -> Finding:
     return Finding("GPU", "note", "none", "training runs on the CPU")
 
 
-def _disk(runs: Path) -> Finding:
+def check_disk(runs: Path) -> Finding:
+    """Whether the folder of all sweeps, or the nearest one above it, can be written and has room."""
     folder = runs.resolve()
     while not folder.exists():
         folder = folder.parent
-    free_gb = shutil.disk_usage(folder).free / 2**30
+    if not folder.is_dir():
+        return Finding("disk", "bad", f"{folder} is a file", "choose a folder with --runs")
     if not os.access(folder, os.W_OK):
         return Finding("disk", "bad", f"{folder} is not writable", "choose another folder with --runs")
+    return judge_disk(folder, shutil.disk_usage(folder).free / 2**30)
+
+
+def judge_disk(folder: Path, free_gb: float) -> Finding:
+    """Whether ``free_gb`` (GiB) at ``folder`` are enough for a sweep."""
+    found = f"{free_gb:.1f} GB free at {folder}"
     if free_gb >= FREE_DISK_GB:
-        return Finding("disk", "good", f"{free_gb:.0f} GB free at {folder}")
-    return Finding("disk", "bad", f"{free_gb:.1f} GB free at {folder}", f"a sweep needs {FREE_DISK_GB:g} GB")
+        return Finding("disk", "good", found)
+    return Finding("disk", "bad", found, f"free some space: a sweep needs {FREE_DISK_GB:g} GB")
 
 
 def _shared_memory() -> Finding:
-    free_mb = shutil.disk_usage("/dev/shm").free / 2**20 if Path("/dev/shm").exists() else 0.0
-    if free_mb >= 300:
-        return Finding("shared memory", "good", f"{free_mb:.0f} MB free")
+    folder = Path("/dev/shm")
+    return judge_shared_memory(shutil.disk_usage(folder).free / 2**20 if folder.exists() else 0.0)
+
+
+def judge_shared_memory(free_mb: float) -> Finding:
+    """Whether ``free_mb`` (MiB) hold Ray's object store."""
+    found = f"{free_mb:.0f} MB free"
+    if free_mb >= FREE_SHARED_MEMORY_MB:
+        return Finding("shared memory", "good", found)
     advice = "Ray falls back to the disk; in a container, start it with --shm-size=1g"
-    return Finding("shared memory", "note", f"{free_mb:.0f} MB free", advice)
+    return Finding("shared memory", "note", found, advice)
 
 
-def _ray_settings() -> Finding:
-    address = os.environ.get("RAY_ADDRESS")
-    if address is None:
+def judge_ray_settings(address: str | None) -> Finding:
+    """``address`` is the environment's RAY_ADDRESS."""
+    if not address:
         return Finding("Ray", "good", "starts on this machine unless --ray-address is given")
-    advice = (
-        "unset it, or give the cluster by --ray-address: sweep ignores the variable only for its own cluster"
-    )
-    return Finding("Ray", "note", f"RAY_ADDRESS={address}", advice)
+    advice = "unset it: Ray would join that cluster by itself; sweep takes a cluster by --ray-address"
+    return Finding("Ray", "bad", f"RAY_ADDRESS={address}", advice)
 
 
-def _farm(address: str) -> Finding:
+def check_farm(address: str) -> Finding:
+    """Whether a coordinator answers at ``address`` (HOST:PORT) and has a device online."""
     from device_farm.client import FarmClient
     from device_farm.types import FarmError
 
@@ -171,14 +203,10 @@ def _farm(address: str) -> Finding:
         with FarmClient(address) as client:
             devices = client.devices()
     except FarmError as error:
-        return Finding("device farm", "bad", str(error), "device-farm serve --listen HOST:PORT")
+        return Finding("device farm", "bad", str(error), f"start it: device-farm serve --listen {address}")
     online = [device for device in devices if device.state != "offline"]
     if not online:
-        return Finding(
-            "device farm",
-            "bad",
-            f"{address}: no device",
-            f"device-farm worker --farm {address}, on each device",
-        )
+        advice = f"on each device: device-farm worker --farm {address}"
+        return Finding("device farm", "bad", f"{address}: no device online", advice)
     names = ", ".join(f"{device.name} ({device.device_class})" for device in online)
     return Finding("device farm", "good", f"{address}: {names}")

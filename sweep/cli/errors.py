@@ -12,20 +12,27 @@ BAD_INPUT = 2
 FAILURE = 1
 """Exit code when something broke that was right to ask for."""
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 and the signal's number."""
+
 # Named rather than imported: importing all of them would make `sweep score` take seconds.
-_EXIT_CODES = {
+EXIT_CODES = {
+    "sweep.cli.errors.UsageError": BAD_INPUT,
     "sweep.space.problems.SpaceError": BAD_INPUT,
-    "sweep.data.errors.DatasetError": BAD_INPUT,
+    "sweep.data.dataset.DatasetError": BAD_INPUT,
     "sweep.engine.run.RunError": BAD_INPUT,
     "sweep.engine.target.TargetError": BAD_INPUT,
     "sweep.lifecycle.journal.JournalError": BAD_INPUT,
     "sweep.lifecycle.journal.SweepLocked": BAD_INPUT,
+    "sweep.lifecycle.trial.IllegalEvent": BAD_INPUT,
     "sweep.export.errors.ContractError": BAD_INPUT,
-    "sweep.cli.errors.UsageError": BAD_INPUT,
     "sweep.export.errors.ExportError": FAILURE,
+    "sweep.export.errors.RunnerError": FAILURE,
     "sweep.judging.metrics.NonFinitePrediction": FAILURE,
+    "sweep.judging.metrics.NothingToScore": FAILURE,
     "sweep.engine.ray_runtime.RayUnavailable": FAILURE,
     "device_farm.types.FarmError": FAILURE,
+    "mlflow.exceptions.MlflowException": FAILURE,
     "builtins.OSError": FAILURE,
 }
 
@@ -36,20 +43,30 @@ class UsageError(Exception):
 
 @contextmanager
 def explained_errors() -> Iterator[None]:
-    """Turn the errors that people can act on into one message on stderr and an exit code."""
+    """Turn the errors that people can act on, and Ctrl-C, into one message on stderr and an exit code."""
     try:
         yield
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     except Exception as error:
         code = exit_code(type(error))
         if code is None:
             raise
-        fail(str(error), code)
+        fail(explain(error), code)
 
 
 def exit_code(kind: type[BaseException]) -> int | None:
     """The exit code for an error of this class or of a class that it derives from; None: a bug of ours."""
     names = (f"{cls.__module__}.{cls.__qualname__}" for cls in kind.__mro__)
-    return next((_EXIT_CODES[name] for name in names if name in _EXIT_CODES), None)
+    return next((EXIT_CODES[name] for name in names if name in EXIT_CODES), None)
+
+
+def explain(error: Exception) -> str:
+    """The error in words; for the system's errors the file and the reason, without the number."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def fail(message: str, code: int) -> NoReturn:

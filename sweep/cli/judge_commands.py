@@ -2,27 +2,39 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from sweep.cli.arguments import DataOption, FarmOption, check_data_folder, check_farm_address
 from sweep.cli.errors import UsageError, explained_errors
 from sweep.cli.progress import data_progress
+
+if TYPE_CHECKING:
+    from device_farm.types import Target
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
-    app.command()(score)
+    app.command(context_settings={"ignore_unknown_options": True})(score)  # a number below 0 is no option
     app.command()(evaluate)
 
 
 def score(
-    si_rmse: Annotated[float, typer.Argument(metavar="SI_RMSE", help="Scale-invariant RMSE, log scale.")],
-    runtime_ms: Annotated[float, typer.Argument(metavar="RUNTIME_MS", help="Milliseconds for one frame.")],
+    si_rmse: Annotated[
+        float,
+        typer.Argument(metavar="SI_RMSE", help="Scale-invariant RMSE of the log depth, such as 0.2773."),
+    ],
+    runtime_ms: Annotated[
+        float, typer.Argument(metavar="RUNTIME_MS", help="Milliseconds for one frame, such as 46.")
+    ],
 ) -> None:
-    """Print the challenge's Final Score, 2^(-20 si_rmse) / (C runtime_ms) with C = 1/640000."""
+    """Print the challenge's Final Score.
+
+    It is 2^(-20 SI_RMSE) / (C RUNTIME_MS), with C = 1/640000; larger is better.
+    """
     from sweep.judging.score import final_score
 
     with explained_errors():
@@ -33,31 +45,32 @@ def score(
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="A file that keeps the contract.")],
-    data: Annotated[Path | None, typer.Option(help="Challenge layout; default: the demo data.")] = None,
-    farm: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Default: this machine.")] = None,
-    runtime: Annotated[str, typer.Option(help="Runtime on the device, such as tflite-2.14.0.")] = "",
-    threads: Annotated[int, typer.Option(min=1, help="Interpreter threads on the device.")] = 1,
-    delegate: Annotated[str, typer.Option(help="xnnpack or none.")] = "xnnpack",
+    model: Annotated[Path, typer.Argument(metavar="MODEL.tflite", help="The file to judge.")],
+    data: DataOption = None,
+    farm: FarmOption = None,
+    runtime: Annotated[
+        str, typer.Option(metavar="NAME", help="Such as tflite-2.14.0.  [default: the device's own]")
+    ] = "",
+    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Interpreter threads on the device.")] = 1,
+    delegate: Annotated[str, typer.Option(metavar="NAME", help="xnnpack or none.")] = "xnnpack",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Judge any TFLite file: the four metrics over the validation set, its latency and its Final Score.
+    """Judge any TFLite file that keeps the contract.
 
-    The file must map 1x480x640x3 RGB (float32 or uint8, 0-255) to 1x480x640x1 depth in millimetres.
+    Prints the four metrics over the validation set, the latency and the Final Score.
+
+    The contract: the file maps 1x480x640x3 RGB (float32 or uint8, 0-255) to 1x480x640x1 depth in millimetres.
     """
-    from device_farm.types import Target
     from sweep.data import default_cache, prepare_dataset
     from sweep.engine.evaluation import evaluate_file
 
     with explained_errors():
-        if not model.is_file():
-            raise UsageError(f"{model}: no such file")
-        if delegate not in ("xnnpack", "none"):
-            raise UsageError(f"--delegate {delegate}: allowed are xnnpack and none")
-        console = Console(stderr=True)
-        with data_progress(console) as progress:
+        check_model_file(model)
+        check_data_folder(data)
+        check_farm_address(farm)
+        target = _target(runtime, threads, delegate)
+        with data_progress(Console(stderr=True)) as progress:
             dataset = prepare_dataset(data, default_cache(), progress)
-        target = Target(runtime=runtime, threads=threads, delegate=delegate)  # type: ignore[arg-type]
         result = evaluate_file(model, dataset, target, farm)
         if as_json:
             typer.echo(json.dumps(result, indent=2))
@@ -65,12 +78,32 @@ def evaluate(
             Console().print(_table(result))
 
 
+def check_model_file(model: Path) -> None:
+    """Raises UsageError or ContractError, before data are prepared, unless the file keeps the contract."""
+    from sweep.export import check_contract
+
+    if not model.is_file():
+        raise UsageError(f"{model}: {'a folder, not a file' if model.is_dir() else 'no such file'}")
+    check_contract(model)
+
+
+def _target(runtime: str, threads: int, delegate: str) -> "Target":
+    from device_farm.types import DELEGATES, MAX_THREADS, Target
+
+    if delegate not in DELEGATES:
+        raise UsageError(f"--delegate: found {delegate!r}; allowed: {', '.join(DELEGATES)}")
+    if threads > MAX_THREADS:
+        raise UsageError(f"--threads: found {threads}; allowed: 1 to {MAX_THREADS}")
+    return Target(runtime=runtime, threads=threads, delegate=delegate)
+
+
 def _table(result: dict[str, Any]) -> Table:
     table = Table(title=result["model"], show_header=False)
     rows = [(name, f"{result[name]:.4f}") for name in ("si_rmse", "rmse", "log10", "rel")]
     low, high = result["interval_ms"]
     device = (
-        f"{result['device_class']}, {result['runtime']}, {result['threads']} threads, {result['delegate']}"
+        f"{result['device_class']}, {result['runtime']}, "
+        f"{result['threads']} thread{'' if result['threads'] == 1 else 's'}, {result['delegate']}"
     )
     rows += [
         ("runtime_ms", f"{result['latency_ms']:.3f}  (95 % interval {low:.3f} to {high:.3f})"),

@@ -1,18 +1,25 @@
 """``sweep leaderboard``, ``sweep best`` and ``sweep ui``."""
 
 import json
+import os
 import shutil
+import socket
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from sweep.cli.arguments import (
+    NameArgument,
+    RunsOption,
+    check_output_file,
+    existing_sweep,
+    sweep_names,
+)
 from sweep.cli.errors import UsageError, explained_errors
-
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The sweep's name.")]
-RunsOption = Annotated[Path, typer.Option(help="The folder of all sweeps.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -27,13 +34,15 @@ def leaderboard(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON with a list `trials`.")] = False,
     runs: RunsOption = Path("runs"),
 ) -> None:
-    """Rank a sweep's trials, beside the challenge's published results."""
-    from sweep.engine.files import Runs
+    """Rank a sweep's trials.
+
+    The challenge's published results stand below, for orientation.
+    """
     from sweep.lifecycle import read_state
     from sweep.report.leaderboard import leaderboard_json, leaderboard_table
 
     with explained_errors():
-        state = read_state(Runs(runs).sweep(name).root)
+        state = read_state(existing_sweep(runs, name))
         if as_json:
             typer.echo(json.dumps(leaderboard_json(state), indent=2))
         else:
@@ -43,19 +52,21 @@ def leaderboard(
 
 def best(
     name: NameArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the file.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the TFLite file.")
+    ],
     runs: RunsOption = Path("runs"),
 ) -> None:
-    """Write the best trial's TFLite file to a path of your choice."""
-    from sweep.engine.files import Runs
+    """Write the best trial's TFLite file."""
     from sweep.lifecycle import read_state
 
     with explained_errors():
-        files = Runs(runs).sweep(name)
-        trial = read_state(files.root).best
+        directory = existing_sweep(runs, name)
+        trial = read_state(directory).best
         if trial is None or trial.completion is None:
             raise UsageError(f"sweep {name} has no complete trial yet; see: sweep leaderboard {name}")
-        shutil.copyfile(files.root / trial.completion.files["tflite"], output)
+        check_output_file(output)
+        _copy_whole(directory / trial.completion.files["tflite"], output.resolve())
         typer.echo(
             f"{output}: trial {trial.number}, Final Score {trial.completion.final_score:.2f}, "
             f"{trial.completion.latency_ms:.2f} ms, si-RMSE {trial.completion.metrics['si_rmse']:.4f}"
@@ -63,32 +74,60 @@ def best(
 
 
 def ui(
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
+    host: Annotated[str, typer.Option(metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="PORT", min=1, max=65535, help="Port to listen on.")] = 5000,
     runs: RunsOption = Path("runs"),
 ) -> None:
     """Open the MLflow dashboard of all sweeps; Ctrl-C ends it."""
     from sweep.engine.files import Runs
-    from sweep.lifecycle import read_state
-    from sweep.lifecycle.journal import JOURNAL_NAME
-    from sweep.tracking.dashboard import (
-        dashboard_address,
-        dashboard_command,
-        dashboard_environment,
-        experiment_of,
-    )
+    from sweep.tracking.dashboard import dashboard_address, dashboard_command, dashboard_environment
 
     with explained_errors():
         folder = Runs(runs)
         if not (folder.root / "mlflow.db").exists():
             raise UsageError(f"{folder.root} holds no sweep yet; start one with: sweep run mobilenetv3")
-        newest = max(folder.root.glob(f"*/{JOURNAL_NAME}"), key=lambda path: path.stat().st_mtime)
-        started = read_state(newest.parent).started
-        experiment = experiment_of(folder.mlflow_uri, started.identity) if started else None
-        address = dashboard_address(host, port, experiment)
+        _check_port_is_free(host, port)
+        address = dashboard_address(host, port, _newest_experiment(runs))
         typer.echo(f"MLflow comes up in 5 to 30 seconds; Ctrl-C ends it. Then open:\n{address}")
         command = dashboard_command(folder.mlflow_uri, host, port)
         try:
             raise typer.Exit(subprocess.run(command, env=dashboard_environment(), check=False).returncode)
         except KeyboardInterrupt:
             raise typer.Exit(0) from None
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    """Copy a file so that ``target`` is never half written, whatever happens meanwhile."""
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
+        draft = Path(folder) / target.name
+        shutil.copyfile(source, draft)
+        os.replace(draft, target)
+
+
+def _check_port_is_free(host: str, port: int) -> None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another --port or --host"
+        ) from None
+
+
+def _newest_experiment(runs: Path) -> str | None:
+    """The MLflow experiment of the sweep that was written to last; None: show the list of all."""
+    from sweep.engine.files import Runs
+    from sweep.lifecycle import read_state
+    from sweep.lifecycle.journal import JOURNAL_NAME, JournalError
+    from sweep.tracking.dashboard import experiment_of
+
+    journals = [runs / name / JOURNAL_NAME for name in sweep_names(runs)]
+    if not journals:
+        return None
+    try:
+        started = read_state(max(journals, key=lambda path: path.stat().st_mtime).parent).started
+    except JournalError:  # the dashboard does not need it, and `sweep leaderboard` says what is wrong
+        return None
+    return experiment_of(Runs(runs).mlflow_uri, started.identity) if started else None

@@ -10,17 +10,35 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from sweep.cli.arguments import (
+    DataOption,
+    FarmOption,
+    NameArgument,
+    RunsOption,
+    check_data_folder,
+    check_farm_address,
+    existing_sweep,
+    free_name,
+    prepare_runs_folder,
+)
 from sweep.cli.errors import FAILURE, UsageError, explained_errors
 from sweep.cli.progress import data_progress
 from sweep.cli.space_commands import SpaceArgument
 
-RunsOption = Annotated[Path, typer.Option(help="The folder of all sweeps.")]
-TimeOption = Annotated[str | None, typer.Option("--time", help="Wall-clock limit, such as 10m or 1h30m.")]
-RayOption = Annotated[
-    str | None, typer.Option(metavar="ADDRESS", help="A Ray cluster; default: start one here.")
+TimeOption = Annotated[
+    str | None, typer.Option("--time", metavar="TIME", help="Wall-clock limit, such as 10m or 1h30m.")
 ]
-CpusOption = Annotated[int | None, typer.Option(min=1, help="CPUs, and training threads, of one attempt.")]
-GpusOption = Annotated[float | None, typer.Option(min=0, help="GPUs of one attempt; 0.25: four on a GPU.")]
+RayOption = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Ray cluster to run on.  [default: one on this machine]"),
+]
+CpusOption = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="CPUs and threads for each training.")
+]
+GpusOption = Annotated[
+    float | None,
+    typer.Option(metavar="X", min=0, help="GPUs for each training; 0.25 lets four share a GPU."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -31,33 +49,45 @@ def register(app: typer.Typer) -> None:
 
 def run(
     space: SpaceArgument,
-    data: Annotated[Path | None, typer.Option(help="Challenge layout; default: demo data.")] = None,
-    farm: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Default: this machine.")] = None,
-    trials: Annotated[int | None, typer.Option(min=1, help="Candidates to try.")] = None,
-    max_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of full fidelity.")] = None,
+    data: DataOption = None,
+    farm: FarmOption = None,
+    trials: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Candidates to try.  [default: the space's]")
+    ] = None,
+    max_epochs: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Epochs of a full training.  [default: the space's]"),
+    ] = None,
     time_limit: TimeOption = None,
     name: Annotated[
-        str | None, typer.Option(help="The sweep's name; default: the space's and a number.")
+        str | None,
+        typer.Option(metavar="NAME", help="The sweep's name.  [default: the space's and a number]"),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of proposals, weights and augmentation.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of proposals, weights and augmentation.")] = 0,
     ray_address: RayOption = None,
     cpus_per_trial: CpusOption = None,
     gpus_per_trial: GpusOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
-    """Search for the best network: propose, train, export, measure, judge, and log every trial."""
+    """Search for the best network.
+
+    Proposes, trains, exports, measures and judges networks, and logs every trial in MLflow. Ctrl-C ends the
+    sweep cleanly; `sweep resume NAME` goes on with it.
+    """
     started_at = time.monotonic()
     with explained_errors():
         from sweep.engine.settings import Compute, RunSettings
         from sweep.space import load_space
 
+        check_data_folder(data)
+        check_farm_address(farm)
         limits = {"trials": trials, "max_epochs": max_epochs, "time_s": _seconds(time_limit)}
         chosen = load_space(space).with_budget(**limits)
         settings = RunSettings(
-            name=_free_name(runs, name, chosen.name),
+            name=free_name(runs, name, chosen.name),
             runs=runs,
             space=Path(space),
-            data=data,
+            data=data.resolve() if data else None,  # so that a resume from another folder finds it
             farm=farm,
             trials=chosen.document.budget.trials,
             time_s=chosen.document.budget.time_s,
@@ -69,25 +99,33 @@ def run(
 
 
 def resume(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The sweep's name.")],
+    name: NameArgument,
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Candidates to try, earlier ones counted.")
+        int | None, typer.Option(metavar="N", min=1, help="Candidates to try, earlier ones counted.")
     ] = None,
     time_limit: TimeOption = None,
-    farm: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Default: as before.")] = None,
+    farm: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Device farm that measures latency.  [default: as before]"),
+    ] = None,
     ray_address: RayOption = None,
     cpus_per_trial: CpusOption = None,
     gpus_per_trial: GpusOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
-    """Go on with a sweep after anything: Ctrl-C, a crash, a reboot; finished trials stay as they are."""
+    """Go on with a sweep after Ctrl-C, a crash or a reboot.
+
+    Finished trials stay as they are; interrupted ones go on from their last epoch.
+    """
     started_at = time.monotonic()
     with explained_errors():
-        from sweep.engine.files import Runs
         from sweep.engine.settings import Compute, RunSettings
-        from sweep.lifecycle import read_journal, replay
+        from sweep.lifecycle import Journal, read_journal, replay
 
-        records = read_journal(Runs(runs).sweep(name).root)
+        check_farm_address(farm)
+        directory = existing_sweep(runs, name)
+        Journal(directory).close()  # says at once, rather than after Ray's start, that the sweep is running
+        records = read_journal(directory)
         state = replay((record.time, record.event) for record in records)
         if state.started is None:
             raise UsageError(f"sweep {name} never started; run it again")
@@ -140,33 +178,14 @@ def _seconds(text: str | None) -> int | None:
         raise UsageError(f"--time: {error}") from None
 
 
-def _free_name(runs: Path, name: str | None, space: str) -> str:
-    from sweep.engine.files import Runs
-    from sweep.lifecycle.journal import JOURNAL_NAME
-
-    folder = Runs(runs)
-    if name is None:
-        number = 1
-        while folder.sweep(f"{space}-{number}").root.exists():
-            number += 1
-        return f"{space}-{number}"
-    if not name or "/" in name or name.startswith("."):
-        raise UsageError(f"--name {name!r}: a name has no slash and does not begin with a dot")
-    if (folder.sweep(name).root / JOURNAL_NAME).exists():
-        raise UsageError(
-            f"sweep {name} exists in {runs}: go on with `sweep resume {name}`, or choose another --name"
-        )
-    return name
-
-
 def _execute(settings: Any, space: Any, started_at: float, *, resume: bool) -> None:
     from sweep.engine.ray_runtime import start_ray, stop_ray
 
     console = Console()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    settings.runs.mkdir(parents=True, exist_ok=True)
-    plan = start_ray(settings.compute)
+    prepare_runs_folder(settings.runs)
     try:
+        plan = start_ray(settings.compute)
         _run_on_ray(console, settings, space, plan, started_at, resume=resume)
     finally:
         stop_ray()

@@ -20,7 +20,10 @@ def register(app: typer.Typer) -> None:
 
 
 def check(space: SpaceArgument) -> None:
-    """Validate a search space; print its parameters, its size and one sampled candidate."""
+    """Validate a search space and describe it.
+
+    Prints its parameters, the number of its architectures, and one sampled candidate.
+    """
     from sweep.space import load_space
     from sweep.space.describe import describe
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sweep.cli.arguments import RunsOption, check_farm_address
 from sweep.cli.errors import explained_errors
 from sweep.cli.progress import data_progress
 
@@ -22,12 +23,17 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     farm: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="A device farm to check too.")] = None,
-    runs: Annotated[Path, typer.Option(help="The folder of all sweeps.")] = Path("runs"),
+    runs: RunsOption = Path("runs"),
 ) -> None:
-    """Check versions, interpreter, GPU, disk and farm, and say what to do about what is wrong."""
+    """Check this machine and say what to do.
+
+    Looks at versions, the TFLite interpreter, memory, GPU, disk and farm; exits with 1 if something is bad.
+    """
     from sweep.doctor import examine, healthy
 
-    findings = list(examine(runs, farm))
+    with explained_errors():
+        check_farm_address(farm)
+        findings = list(examine(runs, farm))
     table = Table(show_header=False)
     for finding in findings:
         word, style = MARKS[finding.verdict]
@@ -39,12 +45,17 @@ def doctor(
 
 def data(
     directory: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="Challenge layout; default: demo data.")
+        Path | None,
+        typer.Argument(
+            metavar="DIR", help="Images and depth in the challenge's layout.  [default: generated demo data]"
+        ),
     ] = None,
-    picture: Annotated[Path | None, typer.Option(help="Write a contact sheet to this PNG.")] = None,
-    images: Annotated[int, typer.Option(min=1, help="Pairs on the contact sheet.")] = 12,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw some pairs to this file.")
+    ] = None,
+    images: Annotated[int, typer.Option(metavar="N", min=1, help="How many pairs to draw.")] = 12,
 ) -> None:
-    """Check and prepare a data set, and optionally draw some of its pairs."""
+    """Check and prepare a data set, and draw some of its pairs on request."""
     import cv2
 
     from sweep.data import contact_sheet, default_cache, prepare_dataset

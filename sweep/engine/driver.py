@@ -7,7 +7,7 @@ based on the state that it changes.
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Literal, Protocol
@@ -16,7 +16,7 @@ from sweep.engine.attempt_spec import AttemptSpec
 from sweep.engine.ledger import Ledger
 from sweep.engine.settings import Workplace
 from sweep.judging.score import final_score
-from sweep.lifecycle import Trial, TrialState
+from sweep.lifecycle import SweepState, Trial, TrialState
 from sweep.lifecycle.events import (
     AttemptEnded,
     AttemptStarted,
@@ -30,6 +30,10 @@ from sweep.search import Attempt, Planner, Proposer
 
 MAX_CRASHES = 2
 """Attempts of a trial that may crash before the trial has failed."""
+
+
+REPLAN_S = 1.0
+"""Seconds after which the plan is asked again although nothing has happened: the clock matters to it."""
 
 
 class Idle(Enum):
@@ -82,6 +86,7 @@ class Driver:
         self._deadline = deadline
         self._now = now
         self._stages: StagesPort | None = None
+        self._idle_since: tuple[SweepState | None, float] = (None, 0.0)
         self._depth = 0
         self._deciding_s = 0.0
         self._ending: tuple[Literal["stopped", "error"], str] | None = None
@@ -110,7 +115,8 @@ class Driver:
         """End the sweep as soon as possible; what is done is kept, and it can be resumed. Signal-safe."""
         if self._ending is None:
             self._ending = (kind, detail)
-            self._workplace.files.stop_flag.touch()
+            with suppress(OSError):  # a full disk is one of the reasons to stop
+                self._workplace.files.stop_flag.touch()
             if self._stages is not None:
                 self._stages.mute()
 
@@ -132,6 +138,8 @@ class Driver:
         with self._deciding():
             if self.stopping:
                 return Idle.FOREVER
+            if self._nothing_new():
+                return Idle.NOW
             attempt = self._planner.next_attempt(self._ledger.state, self._remaining_s())
             if attempt is None:
                 self.pump()
@@ -143,7 +151,13 @@ class Driver:
             if self._planner.is_over(self._ledger.state, self._remaining_s()):
                 return Idle.FOREVER
             self._keep_deadline()
+            self._idle_since = (self._ledger.state, self._now())
             return Idle.NOW
+
+    def _nothing_new(self) -> bool:
+        """True if the plan was asked a moment ago, about this very state, and there was nothing to do."""
+        state, since = self._idle_since
+        return state is self._ledger.state and self._now() - since < REPLAN_S
 
     def wait_for_change(self, timeout_s: float) -> None:
         """Return when something happened, or after ``timeout_s``."""

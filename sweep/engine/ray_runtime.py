@@ -1,12 +1,15 @@
 """Ray: starting or joining it, what each attempt gets of it, and the tasks that run on it.
 
-On one machine Ray is started with one CPU more than there are cores: attempts share out the cores, and the
-spare one lets a judging or exporting task run beside a trainer whose process is kept for the next attempt.
+Attempts share out Ray's CPUs. The tasks of admission and finishing (one thread each, as many at once as the host
+has cores) claim none: Ray Tune keeps CPUs for trainers that it may reuse, and does not let go of them while it
+waits for the next attempt, which may itself be waiting for such a task.
 """
 
 import logging
 import os
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,11 +43,10 @@ class ClusterPlan:
     slots: int
     cpus: int
     gpus: float
-    task_cpus: int
 
 
 def plan_cluster(cpus: float, gpus: float, compute: Compute) -> ClusterPlan:
-    """Share out ``cpus`` and ``gpus``; leaves a CPU for tasks wherever one attempt still fits beside it.
+    """Share out ``cpus`` and ``gpus``.
 
     Raises:
         RayUnavailable: not even one attempt fits.
@@ -57,9 +59,8 @@ def plan_cluster(cpus: float, gpus: float, compute: Compute) -> ClusterPlan:
             f"one attempt asks for {cpus_each} CPUs and {gpus_each:g} GPUs; Ray has {cpus:g} CPUs and {gpus:g} "
             "GPUs: lower --cpus-per-trial or --gpus-per-trial"
         )
-    by_cpu = int((cpus - 1) // cpus_each)
-    slots = max(1, by_cpu if by_gpu is None else min(by_cpu, by_gpu))
-    return ClusterPlan(slots, cpus_each, gpus_each, task_cpus=int(cpus - slots * cpus_each >= 1))
+    by_cpu = int(cpus // cpus_each)
+    return ClusterPlan(by_cpu if by_gpu is None else min(by_cpu, by_gpu), cpus_each, gpus_each)
 
 
 def quiet_environment() -> None:
@@ -73,6 +74,7 @@ def quiet_environment() -> None:
         GOMP_SPINCOUNT="20000",  # threads that spin for long while they wait starve whatever else runs
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
         TUNE_DISABLE_SIGINT_HANDLER="1",
+        TUNE_DISABLE_STRICT_METRIC_CHECKING="1",  # an attempt's failure is a result without metrics
         TUNE_MAX_PENDING_TRIALS_PG="1",
         TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="3600",
     )
@@ -108,7 +110,7 @@ def _init(address: str | None) -> None:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     else:
         ray.init(
-            num_cpus=usable_cores() + 1,
+            num_cpus=usable_cores(),
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
             logging_level=logging.ERROR,
@@ -146,9 +148,10 @@ def run_attempts(searcher: AttemptSearcher, plan: ClusterPlan, directory: Path) 
 class RayTasks:
     """The steps of a trial as Ray tasks on the driver's own host, where the farm's client and the files are."""
 
-    def __init__(self, workplace: Workplace, plan: ClusterPlan, frames: int) -> None:
+    def __init__(self, workplace: Workplace, frames: int) -> None:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self._options = {"num_cpus": plan.task_cpus, "scheduling_strategy": here, "max_retries": 1}
+        self._options = {"num_cpus": 0, "scheduling_strategy": here, "max_retries": 1}
+        self._cores = threading.BoundedSemaphore(usable_cores())
         self._workplace = workplace
         self._dataset = str(workplace.dataset_path)
         self._quiet = str(workplace.quiet_directory) if workplace.quiet_directory else None
@@ -158,36 +161,33 @@ class RayTasks:
         self, candidate: Mapping[str, Any], directory: Path, checkpoint: Path | None
     ) -> dict[str, Any]:
         """See `sweep.engine.tasks.export_candidate`."""
-        exported: dict[str, Any] = ray.get(
-            self._remote(tasks.export_candidate).remote(
-                dict(candidate),
-                self._dataset,
-                str(directory),
-                str(checkpoint) if checkpoint else None,
-                self._workplace.seed,
-                self._quiet,
-            )
+        exported: dict[str, Any] = self._run(
+            tasks.export_candidate,
+            dict(candidate),
+            self._dataset,
+            str(directory),
+            str(checkpoint) if checkpoint else None,
+            self._workplace.seed,
+            self._quiet,
         )
         return exported
 
     def judge(self, tflite: Path) -> list[Any]:
         """See `sweep.engine.tasks.judge_frames`; the frames are shared out over a few tasks."""
-        judge = self._remote(tasks.judge_frames)
-        pending = [
-            judge.remote(str(tflite), self._dataset, start, stop, self._quiet)
-            for start, stop in chunk_ranges(self._frames, JUDGE_CHUNKS)
-        ]
-        return list(ray.get(pending))
+
+        def chunk(bounds: tuple[int, int]) -> Any:
+            return self._run(tasks.judge_frames, str(tflite), self._dataset, *bounds, self._quiet)
+
+        with ThreadPoolExecutor(JUDGE_CHUNKS) as pool:
+            return list(pool.map(chunk, chunk_ranges(self._frames, JUDGE_CHUNKS)))
 
     def check_reference(self, tflite: Path) -> float:
         """See `sweep.engine.tasks.check_reference`."""
-        return float(
-            ray.get(self._remote(tasks.check_reference).remote(str(tflite), self._dataset, self._quiet))
-        )
+        return float(self._run(tasks.check_reference, str(tflite), self._dataset, self._quiet))
 
     def draw_picture(self, tflite: Path, path: Path) -> None:
         """See `sweep.engine.tasks.draw_picture`."""
-        ray.get(self._remote(tasks.draw_picture).remote(str(tflite), self._dataset, str(path), self._quiet))
+        self._run(tasks.draw_picture, str(tflite), self._dataset, str(path), self._quiet)
 
     def start_baselines(self) -> Callable[[], Any]:
         """Begin `sweep.engine.tasks.find_baselines`; call the result for the figures, or None if too slow."""
@@ -200,6 +200,11 @@ class RayTasks:
                 return None
 
         return collect
+
+    def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The task's result; waits for a free core of the host first."""
+        with self._cores:
+            return ray.get(self._remote(function).remote(*arguments))
 
     def _remote(self, function: Any) -> Any:
         return ray.remote(function).options(**self._options)

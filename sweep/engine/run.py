@@ -1,5 +1,6 @@
 """The composition root of a run: builds every part from typed settings and runs the sweep to its end."""
 
+import shutil
 import signal
 import sys
 import threading
@@ -131,7 +132,7 @@ def run_sweep(
             seed=settings.seed,
         )
         driver = _build_driver(settings, space, ledger, workplace, plan, started_at)
-        tasks = ray_runtime.RayTasks(workplace, plan, len(dataset.validation.names))
+        tasks = ray_runtime.RayTasks(workplace, len(dataset.validation.names))
         stages = Stages(
             ledger,
             workplace,
@@ -146,6 +147,7 @@ def run_sweep(
         _announce(ledger, settings, space, dataset, target)
         baselines = tasks.start_baselines()
         publisher.start(Housekeeping(ledger, workplace.files, settings.keep))
+        stack.callback(shutil.rmtree, files.ray, ignore_errors=True)
         with _stop_on_signals(driver):
             ray_runtime.run_attempts(AttemptSearcher(driver), plan, files.ray)
         stages.close()

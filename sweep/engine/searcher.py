@@ -1,5 +1,7 @@
 """Ray Tune's `Searcher` port: hands out attempts and passes on their results. It decides nothing itself."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -19,7 +21,9 @@ class AttemptSearcher(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next attempt's config, None for nothing right now, or FINISHED."""
         while True:
-            answer = self._driver.next_attempt()
+            answer: AttemptSpec | Idle = Idle.FOREVER
+            with self._stop_on_full_disk():
+                answer = self._driver.next_attempt()
             if isinstance(answer, AttemptSpec):
                 self._live[trial_id] = answer
                 return answer.to_config()
@@ -32,19 +36,32 @@ class AttemptSearcher(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """An epoch that is not the attempt's last."""
-        self._driver.on_result(self._live[trial_id], result)
+        with self._stop_on_full_disk():
+            self._driver.on_result(self._live[trial_id], result)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """The attempt's last result, or its process's loss."""
         spec = self._live.pop(trial_id)
-        if error or result is None:
+        with self._stop_on_full_disk():
+            self._on_last(spec, None if error else result)
+
+    def _on_last(self, spec: AttemptSpec, result: dict[str, Any] | None) -> None:
+        if result is None:
             self._driver.on_lost(
                 spec, "the training process ended without a result (killed or out of memory)"
             )
         else:
             self._driver.on_result(spec, result)
+
+    @contextmanager
+    def _stop_on_full_disk(self) -> Iterator[None]:
+        """Ray Tune would bury an error of the journal in its own; the sweep ends in order instead."""
+        try:
+            yield
+        except OSError as error:
+            self._driver.stop("error", f"the journal cannot be written: {error}")
 
     # Ray Tune's own persistence is not used: the journal is the only truth.
 

@@ -154,8 +154,12 @@ class Stages:
             self._record(TrialFailed(trial.number, f"{type(error).__name__}: {_one_line(error)}"))
 
     def _record(self, event: TrialAdmitted | TrialCompleted | TrialInfeasible | TrialFailed) -> None:
-        if not self._muted:
+        if self._muted:
+            return
+        try:
             self._ledger.record(event)
+        except OSError as error:
+            self._on_fatal(f"the journal cannot be written: {error}")
 
     def _admit(self, trial: Trial) -> None:
         directory = self._workplace.files.trial(trial.number).admission
