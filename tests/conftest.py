@@ -11,11 +11,17 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without a Python that has TFLite 2.5.0, the tests that need it are deselected."""
-    if os.environ.get("DEPTH_SWEEP_TFLITE25_PYTHON"):
-        return
-    needing = [item for item in items if item.get_closest_marker("tflite25")]
-    config.hook.pytest_deselected(items=needing)
+    """Without a Python that has TFLite 2.5.0, or without a GPU, the tests that need it are deselected."""
+    missing = [
+        marker
+        for marker, present in (
+            ("tflite25", bool(os.environ.get("DEPTH_SWEEP_TFLITE25_PYTHON"))),
+            ("gpu", Path("/dev/nvidiactl").exists()),
+        )
+        if not present
+    ]
+    needing = {item for item in items if any(item.get_closest_marker(marker) for marker in missing)}
+    config.hook.pytest_deselected(items=list(needing))
     items[:] = [item for item in items if item not in needing]
 
 

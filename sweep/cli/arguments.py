@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +14,7 @@ from sweep.cli.errors import UsageError
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 NAME_ALLOWED = "up to 64 letters, digits, _, . and -, a letter or digit first"
 
+RAY_ANSWERS_S = 10.0
 RESERVED_NAMES = ("mlflow.db", "mlflow-artifacts")
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The sweep's name.")]
@@ -41,6 +43,29 @@ def check_farm_address(farm: str | None) -> None:
         parse_address(farm)
     except ValueError as error:
         raise UsageError(f"--farm: {error}") from None
+
+
+def check_ray_address(address: str | None) -> None:
+    """Try to reach a Ray cluster named as HOST:PORT, because Ray itself would try for minutes.
+
+    Raises:
+        UsageError: the address is malformed.
+        ConnectionError: nothing listens there.
+    """
+    from device_farm.addresses import parse_address
+
+    if address is None or address in ("auto", "local"):
+        return
+    try:
+        place = parse_address(address.removeprefix("ray://"))
+    except ValueError as error:
+        raise UsageError(f"--ray-address: {error}, or auto") from None
+    try:
+        socket.create_connection(place, RAY_ANSWERS_S).close()
+    except OSError as error:
+        raise ConnectionError(
+            f"--ray-address {address}: no cluster answers ({error.strerror or error})"
+        ) from None
 
 
 def check_data_folder(data: Path | None) -> None:
@@ -112,13 +137,11 @@ def _in_use(directory: Path) -> bool:
     return os.path.lexists(directory)
 
 
-def check_output_file(output: Path) -> None:
-    """Raises UsageError unless ``output`` is an ordinary file or can become one."""
+def check_output_file(option: str, output: Path) -> None:
+    """Raises UsageError naming ``option`` unless ``output`` is an ordinary file or can become one."""
     if output.is_dir():
-        raise UsageError(
-            f"--output {output}: a folder; allowed: a file's path, such as {output / 'model.tflite'}"
-        )
+        raise UsageError(f"{option} {output}: found a folder; allowed: the path of a file in it")
     if output.exists() and not output.is_file():
-        raise UsageError(f"--output {output}: not an ordinary file")
+        raise UsageError(f"{option} {output}: not an ordinary file")
     if not output.parent.is_dir():
-        raise UsageError(f"--output {output}: there is no folder {output.parent}")
+        raise UsageError(f"{option} {output}: there is no folder {output.parent}")

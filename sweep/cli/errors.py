@@ -1,7 +1,10 @@
 """What a person sees when something is wrong: the message, no traceback, and an exit code that means something."""
 
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 import typer
@@ -14,6 +17,9 @@ FAILURE = 1
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 and the signal's number."""
+
+TERMINATED = 143
+"""Exit code after SIGTERM, likewise."""
 
 # Named rather than imported: importing all of them would make `sweep score` take seconds.
 EXIT_CODES = {
@@ -41,19 +47,42 @@ class UsageError(Exception):
     """A wrong call of the command line; the message names what was found and what is allowed."""
 
 
+class _Terminated(BaseException):
+    """SIGTERM, raised where the program is, so that all it holds is given back on the way out."""
+
+
 @contextmanager
 def explained_errors() -> Iterator[None]:
-    """Turn the errors that people can act on, and Ctrl-C, into one message on stderr and an exit code."""
+    """Turn the errors that people can act on, Ctrl-C and SIGTERM into one message on stderr and an exit code."""
     try:
-        yield
+        with _termination_raised():
+            yield
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         raise typer.Exit(INTERRUPTED) from None
+    except _Terminated:
+        typer.echo("terminated", err=True)
+        raise typer.Exit(TERMINATED) from None
     except Exception as error:
         code = exit_code(type(error))
         if code is None:
             raise
         fail(explain(error), code)
+
+
+@contextmanager
+def _termination_raised() -> Iterator[None]:
+    def terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def exit_code(kind: type[BaseException]) -> int | None:

@@ -65,8 +65,8 @@ def best(
         trial = read_state(directory).best
         if trial is None or trial.completion is None:
             raise UsageError(f"sweep {name} has no complete trial yet; see: sweep leaderboard {name}")
-        check_output_file(output)
-        _copy_whole(directory / trial.completion.files["tflite"], output.resolve())
+        check_output_file("--output", output)
+        copy_whole(directory / trial.completion.files["tflite"], output.resolve())
         typer.echo(
             f"{output}: trial {trial.number}, Final Score {trial.completion.final_score:.2f}, "
             f"{trial.completion.latency_ms:.2f} ms, si-RMSE {trial.completion.metrics['si_rmse']:.4f}"
@@ -96,12 +96,15 @@ def ui(
             raise typer.Exit(0) from None
 
 
-def _copy_whole(source: Path, target: Path) -> None:
+def copy_whole(source: Path, target: Path) -> None:
     """Copy a file so that ``target`` is never half written, whatever happens meanwhile."""
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
         draft = Path(folder) / target.name
-        shutil.copyfile(source, draft)
-        os.replace(draft, target)
+        try:
+            shutil.copyfile(source, draft)
+            os.replace(draft, target)
+        except OSError as error:
+            raise OSError(f"cannot copy {source} to {target}: {error.strerror}") from None
 
 
 def _check_port_is_free(host: str, port: int) -> None:

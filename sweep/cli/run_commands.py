@@ -17,11 +17,12 @@ from sweep.cli.arguments import (
     RunsOption,
     check_data_folder,
     check_farm_address,
+    check_ray_address,
     existing_sweep,
     free_name,
     prepare_runs_folder,
 )
-from sweep.cli.errors import FAILURE, UsageError, explained_errors
+from sweep.cli.errors import FAILURE, UsageError, explained_errors, fail
 from sweep.cli.progress import data_progress
 from sweep.cli.space_commands import SpaceArgument
 
@@ -81,6 +82,7 @@ def run(
 
         check_data_folder(data)
         check_farm_address(farm)
+        check_ray_address(ray_address)
         limits = {"trials": trials, "max_epochs": max_epochs, "time_s": _seconds(time_limit)}
         chosen = load_space(space).with_budget(**limits)
         settings = RunSettings(
@@ -136,6 +138,7 @@ def resume(
             cpus_per_trial or before["compute"]["cpus_per_trial"],
             gpus_per_trial if gpus_per_trial is not None else before["compute"]["gpus_per_trial"],
         )
+        check_ray_address(compute.ray_address)
         settings = RunSettings(
             name=name,
             runs=runs,
@@ -198,6 +201,7 @@ def _run_on_ray(
     from sweep.data import default_cache, prepare_dataset
     from sweep.engine.files import Runs
     from sweep.engine.run import run_sweep
+    from sweep.lifecycle import TrialState
     from sweep.tracking.store import prepare_store
 
     store = threading.Thread(target=prepare_store, args=(Runs(settings.runs).mlflow_uri,), daemon=True)
@@ -210,3 +214,6 @@ def _run_on_ray(
     view.print_results(outcome, Runs(settings.runs).sweep(settings.name).root, time.monotonic() - started_at)
     if outcome.ended.reason == "error":
         raise typer.Exit(FAILURE)
+    failed = outcome.state.in_state(TrialState.FAILED)
+    if failed and len(failed) == len(outcome.state.trials):
+        fail(f"every trial failed, the first because: {failed[0].reason}", FAILURE)

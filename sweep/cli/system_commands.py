@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sweep.cli.arguments import RunsOption, check_farm_address
-from sweep.cli.errors import explained_errors
+from sweep.cli.arguments import RunsOption, check_farm_address, check_output_file
+from sweep.cli.errors import UsageError, explained_errors
 from sweep.cli.progress import data_progress
 
 MARKS = {"good": ("ok", "green"), "note": ("note", "yellow"), "bad": ("BAD", "red")}
@@ -62,15 +62,24 @@ def data(
 
     console = Console()
     with explained_errors():
+        if picture is not None:
+            _check_picture(picture)
         with data_progress(console) as progress:
             dataset = prepare_dataset(directory, default_cache(), progress)
         kind = "demo data: generated, never the challenge's" if dataset.is_demo else str(directory)
         console.print(
             f"{dataset.name} ({kind}): {len(dataset.train.names)} training pairs, "
-            f"{len(dataset.validation.names)} validation pairs, fingerprint {dataset.fingerprint}"
+            f"{len(dataset.validation.names)} validation pairs, fingerprint {dataset.fingerprint}",
+            soft_wrap=True,
         )
         if picture is not None:
             sheet = cv2.cvtColor(contact_sheet(dataset, images), cv2.COLOR_RGB2BGR)
             if not cv2.imwrite(str(picture), sheet):
                 raise OSError(f"{picture} could not be written")
             console.print(f"pairs drawn to {picture}")
+
+
+def _check_picture(picture: Path) -> None:
+    check_output_file("--picture", picture)
+    if picture.suffix.lower() != ".png":
+        raise UsageError(f"--picture {picture}: found {picture.suffix or 'no suffix'}; allowed: .png")

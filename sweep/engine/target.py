@@ -45,7 +45,8 @@ def matches(device: Device, target: Target) -> bool:
 def describe(target: Target) -> str:
     """The target in words."""
     labels = ", ".join(f"{key}={value}" for key, value in target.labels.items()) or "any labels"
-    return f"{labels}, runtime {target.runtime or 'any'}, delegate {target.delegate}"
+    runtime = f"runtime {target.runtime}" if target.runtime else "any runtime"
+    return f"{labels}, {runtime}, delegate {target.delegate}"
 
 
 def is_loopback(address: str) -> bool:

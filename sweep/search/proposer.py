@@ -8,7 +8,7 @@ The sampler's seed depends on the sweep's seed and the trial's number alone.
 
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -59,30 +59,48 @@ class Proposer:
     def __init__(self, space: Space, seed: int) -> None:
         self._space = space
         self._seed = seed
-        self.optuna_seconds = 0.0
+        self._told: dict[int, tuple[Trial, FrozenTrial]] = {}
+        self._in_optuna = _Stopwatch()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+    @property
+    def optuna_seconds(self) -> float:
+        """Time spent inside Optuna so far."""
+        return self._in_optuna.seconds
 
     def propose(self, trials: Mapping[int, Trial]) -> Proposal | None:
         """The next candidate, or None if every try was impossible or known: the space is exhausted.
 
         The first trials are the ones that the space's ``start_from`` asks for; what they leave open is drawn.
         """
-        started = time.perf_counter()
-        number = len(trials)
-        study = build_study(self._sampler(number), self._space, trials.values())
-        wanted = self._space.start_from[number : number + 1]
+        study = self.study(trials)
+        wanted = self._space.start_from[len(trials) : len(trials) + 1]
         for assignment in wanted:
             study.enqueue_trial(dict(assignment))
-        try:
-            return self._ask(study, {trial.candidate_hash for trial in trials.values()}, len(wanted))
-        finally:
-            self.optuna_seconds += time.perf_counter() - started
+        return self._ask(study, {trial.candidate_hash for trial in trials.values()}, len(wanted))
+
+    def study(self, trials: Mapping[int, Trial]) -> optuna.Study:
+        """An in-memory study that maximises the Final Score and knows all of ``trials``."""
+        told = [self._tell(trial) for trial in trials.values()]
+        with self._in_optuna:
+            study = optuna.create_study(direction="maximize", sampler=self._sampler(len(trials)))
+            study.add_trials(told)
+        return study
+
+    def _tell(self, trial: Trial) -> FrozenTrial:
+        """What Optuna is told of the trial as it stands; made once for each thing that happens to it."""
+        known, told = self._told.get(trial.number, (None, None))
+        if known is not trial or told is None:
+            told = _frozen(self._space, trial)
+            self._told[trial.number] = (trial, told)
+        return told
 
     def _ask(self, study: optuna.Study, seen: set[str], wanted: int) -> Proposal | None:
         for attempt in range(TRIES):
-            asked = study.ask()
+            with self._in_optuna:
+                asked = study.ask()
             try:
-                assignment = self._space.sample(_OptunaSuggest(asked))
+                assignment = self._space.sample(_OptunaSuggest(asked, self._in_optuna))
                 candidate = self._space.candidate(assignment)
             except ImpossibleCandidate:
                 study.tell(asked, state=OptunaState.FAIL)
@@ -107,13 +125,6 @@ class Proposer:
                 group=settings.multivariate,
                 constant_liar=True,
             )
-
-
-def build_study(sampler: BaseSampler, space: Space, trials: Iterable[Trial]) -> optuna.Study:
-    """An in-memory study that maximises the Final Score and knows all of ``trials``."""
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    study.add_trials([_frozen(space, trial) for trial in trials])
-    return study
 
 
 def _frozen(space: Space, trial: Trial) -> FrozenTrial:
@@ -149,18 +160,36 @@ class _Replay:
         return float(self._assignment[name])
 
 
+class _Stopwatch:
+    """Adds up the time spent inside it."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._started = 0.0
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.perf_counter() - self._started
+
+
 class _OptunaSuggest:
     """The space's `Suggest` port over one asked Optuna trial."""
 
-    def __init__(self, trial: optuna.Trial) -> None:
+    def __init__(self, trial: optuna.Trial, in_optuna: _Stopwatch) -> None:
         self._trial = trial
+        self._in_optuna = in_optuna
 
     def categorical(self, name: str, options: Sequence[Primitive]) -> Primitive:
-        chosen = self._trial.suggest_categorical(name, tuple(options))
+        with self._in_optuna:
+            chosen = self._trial.suggest_categorical(name, tuple(options))
         return cast(Primitive, chosen)  # Optuna's type allows None, our options do not
 
     def integer(self, name: str, low: int, high: int, step: int, log: bool) -> int:
-        return self._trial.suggest_int(name, low, high, step=step, log=log)
+        with self._in_optuna:
+            return self._trial.suggest_int(name, low, high, step=step, log=log)
 
     def real(self, name: str, low: float, high: float, log: bool) -> float:
-        return self._trial.suggest_float(name, low, high, log=log)
+        with self._in_optuna:
+            return self._trial.suggest_float(name, low, high, log=log)

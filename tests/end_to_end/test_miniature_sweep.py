@@ -148,5 +148,6 @@ def test_a_name_in_use_is_refused(finished: FinishedSweep) -> None:
     done = sweep("run", "mobilenetv3", "--runs", finished.runs, "--name", finished.name)
     assert done.returncode == 2
     assert done.stderr == (
-        f"error: sweep mini exists in {finished.runs}: go on with `sweep resume mini`, or choose another --name\n"
+        f"error: --name: sweep mini exists in {finished.runs}: go on with `sweep resume mini`, "
+        "or choose another name\n"
     )

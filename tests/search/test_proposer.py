@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import optuna
 import pytest
 from optuna.trial import TrialState as OptunaState
 from tests_search_builder import SweepBuilder
@@ -15,7 +14,6 @@ from sweep.lifecycle.events import (
     TrialPruned,
 )
 from sweep.search import Proposer
-from sweep.search.proposer import build_study
 from sweep.space import Space, load_space, parse_space
 
 
@@ -61,7 +59,7 @@ def test_each_outcome_is_told_to_optuna_as_what_it_is(sweep: Any, space: Space) 
     proposed = propose(sweep, proposer)
     sweep.record(TrialInfeasible(proposed, "no such operator"))
 
-    study = build_study(optuna.samplers.RandomSampler(seed=0), space, sweep.state.trials.values())
+    study = proposer.study(sweep.state.trials)
 
     told = {trial.user_attrs["trial"]: trial for trial in study.trials}
     assert {number: trial.state for number, trial in told.items()} == {

@@ -169,7 +169,7 @@ def test_the_description_shows_parameters_count_limits_and_one_candidate() -> No
         assert f"{parameter.path} " in text
         assert str(parameter.domain) in text
     assert f"{space.architectures():,} architectures; every combination is possible." in text
-    assert "8 trials of up to 6 epochs, compared after 2, 6, at most 10m; measured on any device" in text
+    assert "12 trials of up to 6 epochs, compared after 2, 6, at most 10m; measured on any device" in text
     assert "A candidate (seed 3):\narchitecture:\n  input:\n    height: " in text.replace(" \n", "\n")
 
 

@@ -70,7 +70,7 @@ def test_a_tiny_network_learns_a_few_pictures(tiny_dataset: Dataset) -> None:
     assert reports[-1].si_rmse < 0.4 * reports[0].si_rmse
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.gpu
 def test_a_gpu_learns_them_too_and_a_cpu_goes_on_from_there(tiny_dataset: Dataset, tmp_path: Path) -> None:
     candidate = make_candidate(batch_size=5, learning_rate=0.02)
     on_gpu = make_trainer(tiny_dataset, candidate, max_epochs=41, device="cuda")
