@@ -1,7 +1,6 @@
 """The worker: dials the coordinator, offers this machine, and runs what it is leased, one job at a time."""
 
 import asyncio
-import contextlib
 import hashlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -162,8 +161,7 @@ class _Worker:
             return
         logger.info("stopping the job: %s", reason)
         job.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await job
+        await asyncio.wait({job})  # unlike awaiting the job, this lets a cancellation of the worker through
 
 
 async def _outgoing(outbox: asyncio.Queue[WorkerMessage]) -> AsyncIterator[pb.WorkerMessage]:

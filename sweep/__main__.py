@@ -4,7 +4,11 @@ import importlib.util
 import os
 import sys
 
-NEEDED = ("pydantic", "yaml", "ray", "optuna", "torch", "onnx", "tflite", "mlflow", "cv2", "numba")
+NEEDED = (
+    *("pydantic", "yaml", "filelock", "psutil", "packaging"),
+    *("ray", "optuna", "mlflow", "matplotlib", "cv2", "numba"),
+    *("torch", "onnx", "onnxruntime", "tensorflow", "tflite", "flatbuffers", "tflite_runtime"),
+)
 
 
 def main() -> None:

@@ -190,8 +190,8 @@ def judge_ray_settings(address: str | None) -> Finding:
     """``address`` is the environment's RAY_ADDRESS."""
     if not address:
         return Finding("Ray", "good", "starts on this machine unless --ray-address is given")
-    advice = "unset it: Ray would join that cluster by itself; sweep takes a cluster by --ray-address"
-    return Finding("Ray", "bad", f"RAY_ADDRESS={address}", advice)
+    advice = "sweep does not look at it: give the cluster by --ray-address"
+    return Finding("Ray", "note", f"RAY_ADDRESS={address}", advice)
 
 
 def check_farm(address: str) -> Finding:

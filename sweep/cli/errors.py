@@ -37,6 +37,7 @@ EXIT_CODES = {
     "sweep.judging.metrics.NonFinitePrediction": FAILURE,
     "sweep.judging.metrics.NothingToScore": FAILURE,
     "sweep.engine.ray_runtime.RayUnavailable": FAILURE,
+    "sweep.engine.ray_runtime.AttemptTooLarge": BAD_INPUT,
     "device_farm.types.FarmError": FAILURE,
     "mlflow.exceptions.MlflowException": FAILURE,
     "builtins.OSError": FAILURE,

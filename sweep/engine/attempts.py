@@ -4,6 +4,7 @@ Ray Tune decides nothing here. Each result carries one epoch's figures and the p
 goes wrong inside comes back as a result as well, so that the driver knows what it was.
 """
 
+import errno
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from ray import tune
 
 from sweep.engine.attempt_spec import AttemptSpec
 from sweep.engine.quiet import QuietHost
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class StopRequested(Exception):
@@ -40,6 +43,10 @@ class AttemptTrainable(tune.Trainable):
             return self._train_epoch()
         except StopRequested:
             return _failure("stopped", "")
+        except OSError as error:
+            if error.errno in DISK_FULL:
+                return _failure("disk_full", str(error))
+            return _failure("crashed", traceback.format_exc(limit=-8))
         except Diverged as error:
             return _failure("diverged", str(error))
         except Exception:

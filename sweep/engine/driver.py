@@ -295,8 +295,10 @@ class Driver:
     def _on_failure(self, trial: Trial, kind: str, reason: str) -> None:
         if kind == "diverged":
             self._ledger.record(TrialFailed(trial.number, reason))
-        elif kind == "stopped":
+        elif kind in ("stopped", "disk_full"):
             self._ledger.record(AttemptEnded(trial.number, trial.attempts, "interrupted"))
+            if kind == "disk_full":
+                self.stop("error", reason)
         else:
             state = self._ledger.record(AttemptEnded(trial.number, trial.attempts, "crashed", reason))
             if state.trials[trial.number].crashes > MAX_CRASHES:

@@ -33,7 +33,11 @@ DEFAULT_CPUS_PER_TRIAL = 1
 
 
 class RayUnavailable(Exception):
-    """Ray cannot be started or joined, or has too little for one attempt."""
+    """Ray cannot be started or joined."""
+
+
+class AttemptTooLarge(ValueError):
+    """One attempt asks for more than all of Ray has."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,13 @@ def plan_cluster(cpus: float, gpus: float, compute: Compute) -> ClusterPlan:
     """Share out ``cpus`` and ``gpus``.
 
     Raises:
-        RayUnavailable: not even one attempt fits.
+        AttemptTooLarge: not even one attempt fits.
     """
     gpus_each = compute.gpus_per_trial if compute.gpus_per_trial is not None else float(gpus > 0)
     by_gpu = int(gpus / gpus_each + 1e-9) if gpus_each > 0 else None
     cpus_each = compute.cpus_per_trial or DEFAULT_CPUS_PER_TRIAL
     if cpus_each > cpus or by_gpu == 0:
-        raise RayUnavailable(
+        raise AttemptTooLarge(
             f"one attempt asks for {cpus_each} CPUs and {gpus_each:g} GPUs; Ray has {cpus:g} CPUs and {gpus:g} "
             "GPUs: lower --cpus-per-trial or --gpus-per-trial"
         )
@@ -89,7 +93,8 @@ def start_ray(compute: Compute) -> ClusterPlan:
     that does either can die before it becomes the server.
 
     Raises:
-        RayUnavailable: no cluster there, or too small a one.
+        RayUnavailable: no cluster there.
+        AttemptTooLarge: too small a one.
     """
     quiet_environment()
     for tries_left in reversed(range(START_TRIES)):
@@ -110,6 +115,7 @@ def _init(address: str | None) -> None:
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     else:
         ray.init(
+            address="local",  # whatever RAY_ADDRESS says
             num_cpus=usable_cores(),
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,

@@ -4,6 +4,7 @@ Each trial's step runs in a thread of its own that waits for Ray tasks and for t
 event. Steps are idempotent: a resumed sweep repeats the ones whose event is not in the journal.
 """
 
+import errno
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,7 @@ from sweep.judging.score import final_score
 from sweep.lifecycle import Trial
 from sweep.lifecycle.events import TrialAdmitted, TrialCompleted, TrialFailed, TrialInfeasible
 
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 ADMISSION = MeasurementSettings(min_invocations=20, sampling_seconds=1.0)
 FINAL = MeasurementSettings(min_invocations=30, sampling_seconds=2.0)
 
@@ -151,6 +153,9 @@ class Stages:
         except NonFinitePrediction as error:
             self._record(TrialFailed(trial.number, _one_line(error)))
         except Exception as error:
+            if getattr(_cause(error), "errno", None) in DISK_FULL:
+                self._on_fatal(_one_line(error))
+                return
             self._record(TrialFailed(trial.number, f"{type(error).__name__}: {_one_line(error)}"))
 
     def _record(self, event: TrialAdmitted | TrialCompleted | TrialInfeasible | TrialFailed) -> None:
@@ -218,5 +223,10 @@ class Stages:
 
 def _one_line(error: Exception) -> str:
     """The error's own words on one line, without the Ray traceback around them."""
-    cause = getattr(error, "cause", None) or error
-    return " ".join(str(cause).split())[:2000]
+    return " ".join(str(_cause(error)).split())[:2000]
+
+
+def _cause(error: Exception) -> Exception:
+    """What a Ray task raised, out of the error that Ray wraps around it."""
+    cause: Exception = getattr(error, "cause", None) or error
+    return cause

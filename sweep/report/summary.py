@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sweep.lifecycle import SweepState, Trial, TrialState
 from sweep.lifecycle.events import SweepEnded
@@ -119,12 +120,14 @@ def _time_lines(time: TimeAccount, trials: int) -> Iterator[str]:
 
 def _where_lines(state: SweepState, name: str, directory: str) -> Iterator[str]:
     commands = []
+    runs = str(Path(directory).parent)
+    elsewhere = "" if runs == "runs" else f" --runs {runs}"
     if state.best is not None:
-        commands.append((f"sweep best {name} -o model.tflite", "copy the best network's file"))
-    commands.append((f"sweep leaderboard {name}", "all trials, beside the challenge's Table 1"))
-    commands.append(("sweep ui", "curves, pictures and files (MLflow)"))
+        commands.append((f"sweep best {name} -o model.tflite{elsewhere}", "copy the best network's file"))
+    commands.append((f"sweep leaderboard {name}{elsewhere}", "all trials, beside the challenge's Table 1"))
+    commands.append((f"sweep ui{elsewhere}", "curves, pictures and files (MLflow)"))
     if any(not trial.state.is_final for trial in state.trials.values()) or _was_cut_short(state):
-        commands.insert(0, (f"sweep resume {name}", "go on where it ended; finished trials stay"))
+        commands.insert(0, (f"sweep resume {name}{elsewhere}", "go on where it ended; finished trials stay"))
     width = max(len(command) for command, _ in commands)
     yield f"Everything is in {directory}. Next:"
     for command, purpose in commands:

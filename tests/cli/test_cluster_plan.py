@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweep.engine.ray_runtime import ClusterPlan, RayUnavailable, plan_cluster
+from sweep.engine.ray_runtime import AttemptTooLarge, ClusterPlan, plan_cluster
 from sweep.engine.settings import Compute
 
 
@@ -35,6 +35,6 @@ def test_attempts_fill_what_is_there(cpus: float, gpus: float, compute: Compute,
 def test_an_attempt_that_does_not_fit_is_refused(
     cpus: float, gpus: float, compute: Compute, asked: str
 ) -> None:
-    with pytest.raises(RayUnavailable) as caught:
+    with pytest.raises(AttemptTooLarge) as caught:
         plan_cluster(cpus, gpus, compute)
     assert str(caught.value) == f"one attempt asks for {asked}: lower --cpus-per-trial or --gpus-per-trial"

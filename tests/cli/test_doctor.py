@@ -42,11 +42,11 @@ def test_the_disk_is_checked_where_the_sweeps_will_be(tmp_path: Path) -> None:
     assert doctor.check_disk(file) == expected
 
 
-def test_an_address_of_ray_in_the_environment_is_bad() -> None:
+def test_an_address_of_ray_in_the_environment_is_noted() -> None:
     assert doctor.judge_ray_settings(None).verdict == "good"
     assert doctor.judge_ray_settings("").verdict == "good"
     assert doctor.judge_ray_settings("10.0.0.1:6379").found == "RAY_ADDRESS=10.0.0.1:6379"
-    assert doctor.judge_ray_settings("10.0.0.1:6379").verdict == "bad"
+    assert doctor.judge_ray_settings("10.0.0.1:6379").verdict == "note"
 
 
 def test_a_farm_that_does_not_answer_is_bad() -> None:

@@ -15,7 +15,7 @@ def test_without_its_extra_sweep_says_what_to_install() -> None:
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False
     )
-    needed = "pydantic, yaml, ray, optuna, torch"
+    needed = "pydantic, yaml, filelock, psutil, packaging, ray, optuna"
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"sweep needs packages that are not installed: {needed}")
     assert done.stderr.endswith("\nInstall them with: pip install 'depth-sweep[sweep]'\n")

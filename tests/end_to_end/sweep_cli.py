@@ -36,7 +36,7 @@ def sweep(*arguments: str | Path, cwd: Path | None = None) -> subprocess.Complet
 
 
 def start_sweep(*arguments: str | Path) -> subprocess.Popen[str]:
-    """The command under way, in a process group of its own, so that signals reach it alone."""
+    """The command under way, in a process group of its own, as at a terminal."""
     return subprocess.Popen(
         _command(arguments),
         stdout=subprocess.PIPE,
@@ -65,7 +65,7 @@ def wait_for(directory: Path, condition: Callable[[tuple[Record, ...]], bool]) -
 
 
 def interrupt(process: subprocess.Popen[str]) -> str:
-    """Ctrl-C; returns what the command printed until its end."""
-    os.kill(process.pid, signal.SIGINT)
+    """Ctrl-C at a terminal, which reaches the whole process group; returns what was printed until the end."""
+    os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=PATIENCE_S)
     return output
