@@ -4,7 +4,6 @@ Ray Tune decides nothing here. Each result carries one epoch's figures and the p
 goes wrong inside comes back as a result as well, so that the driver knows what it was.
 """
 
-import errno
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +13,8 @@ from typing import Any
 from ray import tune
 
 from sweep.engine.attempt_spec import AttemptSpec
+from sweep.engine.files import DISK_FULL, Checkpoints
 from sweep.engine.quiet import QuietHost
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class StopRequested(Exception):
@@ -93,16 +91,19 @@ class AttemptTrainable(tune.Trainable):
 
     def _train_epoch(self) -> dict[str, Any]:
         report = self._trainer.train_epoch()
-        checkpoint = Path(self._spec.checkpoint_directory) / f"epoch-{report.epoch:04d}.pt"
-        checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        self._trainer.save(checkpoint)
+        checkpoints = Checkpoints(Path(self._spec.checkpoint_directory))
+        checkpoints.root.mkdir(parents=True, exist_ok=True)
+        self._trainer.save(checkpoints.of(report.epoch))
+        checkpoints.forget_before(
+            report.epoch - 1
+        )  # the journal knows the one before, maybe not yet this one
         return {
             "epoch": report.epoch,
             "train_loss": report.train_loss,
             "si_rmse": report.si_rmse,
             "learning_rate": report.learning_rate,
             "seconds": report.seconds,
-            "checkpoint": str(checkpoint),
+            "checkpoint": str(checkpoints.of(report.epoch)),
             "done": report.epoch >= self._spec.to_epoch,
         }
 

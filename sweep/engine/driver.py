@@ -260,7 +260,7 @@ class Driver:
             candidate=self._ledger.state.trials[attempt.trial].candidate,
             to_epoch=attempt.to_epoch,
             checkpoint=str(files.root / attempt.checkpoint) if attempt.checkpoint else None,
-            checkpoint_directory=str(files.trial(attempt.trial).checkpoints),
+            checkpoint_directory=str(files.trial(attempt.trial).checkpoints.root),
             dataset_path=str(self._workplace.dataset_path),
             max_epochs=self._workplace.max_epochs,
             seed=self._workplace.seed + attempt.trial,
@@ -285,10 +285,9 @@ class Driver:
                 partial_score=final_score(float(result["si_rmse"]), trial.admission_latency_ms),
                 learning_rate=float(result["learning_rate"]),
                 seconds=float(result["seconds"]),
-                checkpoint=str(files.trial(trial.number).checkpoint(epoch).relative_to(files.root)),
+                checkpoint=str(files.trial(trial.number).checkpoints.of(epoch).relative_to(files.root)),
             )
         )
-        files.trial(trial.number).forget_checkpoints_before(epoch)
         if epoch == trial.target_epoch:
             self._ledger.record(AttemptEnded(trial.number, trial.attempts, "reached"))
 

@@ -1,10 +1,12 @@
 """Where a sweep keeps what: one directory per sweep, one per trial; paths in the journal are relative to it."""
 
+import errno
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-DEFAULT_RUNS = Path("runs")
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What an `OSError` says when only a person can make room: the sweep stops, and nothing counts as failed."""
 
 
 @dataclass(frozen=True)
@@ -75,20 +77,27 @@ class TrialFiles:
         return self.root / "final"
 
     @property
-    def checkpoints(self) -> Path:
-        """One file per epoch; only the newest is kept."""
-        return self.root / "checkpoints"
-
-    def checkpoint(self, epoch: int) -> Path:
-        """The training state after ``epoch`` epochs."""
-        return self.checkpoints / f"epoch-{epoch:04d}.pt"
-
-    def forget_checkpoints_before(self, epoch: int) -> None:
-        """Delete the checkpoints of earlier epochs; their successor is durable."""
-        for path in self.checkpoints.glob("epoch-*.pt"):
-            if path.name < self.checkpoint(epoch).name:
-                path.unlink(missing_ok=True)
+    def checkpoints(self) -> "Checkpoints":
+        """The training states."""
+        return Checkpoints(self.root / "checkpoints")
 
     def remove(self) -> None:
         """Delete everything."""
         shutil.rmtree(self.root, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """A trial's training states, a file per epoch; the trainer keeps the two newest."""
+
+    root: Path
+
+    def of(self, epoch: int) -> Path:
+        """The training state after ``epoch`` epochs."""
+        return self.root / f"epoch-{epoch:04d}.pt"
+
+    def forget_before(self, epoch: int) -> None:
+        """Delete those of earlier epochs."""
+        for path in self.root.glob("epoch-*.pt"):
+            if path.name < self.of(epoch).name:
+                path.unlink(missing_ok=True)

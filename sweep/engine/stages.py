@@ -4,7 +4,6 @@ Each trial's step runs in a thread of its own that waits for Ray tasks and for t
 event. Steps are idempotent: a resumed sweep repeats the ones whose event is not in the journal.
 """
 
-import errno
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from device_farm.types import (
     NoSuchDevice,
     measurement_to_json,
 )
+from sweep.engine.files import DISK_FULL
 from sweep.engine.ledger import Ledger
 from sweep.engine.quiet import QuietHost
 from sweep.engine.settings import ResolvedTarget, Workplace
@@ -32,7 +32,6 @@ from sweep.judging.score import final_score
 from sweep.lifecycle import Trial
 from sweep.lifecycle.events import TrialAdmitted, TrialCompleted, TrialFailed, TrialInfeasible
 
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 ADMISSION = MeasurementSettings(min_invocations=20, sampling_seconds=1.0)
 FINAL = MeasurementSettings(min_invocations=30, sampling_seconds=2.0)
 

@@ -114,7 +114,7 @@ class ConcatDecoder(Frozen):
 
 
 class SeparableDecoder(Frozen):
-    """U-Net with depthwise-separable convolutions after each concatenation."""
+    """U-Net with depthwise-separable convolutions after each concatenation; each next level is half as wide."""
 
     kind: Literal["separable"]
     width: int = Field(ge=8, le=256, multiple_of=8, description="Channels of the deepest decoder level.")
