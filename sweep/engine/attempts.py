@@ -6,7 +6,7 @@ goes wrong inside comes back as a result as well, so that the driver knows what 
 
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +60,12 @@ class AttemptTrainable(tune.Trainable):
             self._failure = traceback.format_exc(limit=-8)
 
     def _build_trainer(self, spec: AttemptSpec) -> Any:
-        import torch
+        with self._quiet.busy() if self._quiet else nullcontext():  # importing takes seconds of a core
+            import torch
 
-        from sweep.data import load_dataset
-        from sweep.space.candidate import Candidate
-        from sweep.training.trainer import Trainer
+            from sweep.data import load_dataset
+            from sweep.space.candidate import Candidate
+            from sweep.training.trainer import Trainer
 
         trainer = Trainer(
             Candidate.model_validate(spec.candidate),

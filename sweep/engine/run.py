@@ -41,8 +41,8 @@ MIN_FULL = 3
 
 PUBLISH_TIMEOUT_S = 120.0
 
-CLOSING_S = 10.0
-"""Kept back of the time limit, at most a tenth of it: for the last MLflow calls and the farm's and Ray's end."""
+CLOSING_S = 12.0
+"""Kept back of the time limit, at most an eighth of it: for the last MLflow calls and the farm's and Ray's end."""
 
 PACKAGES = (
     "depth-sweep",
@@ -200,7 +200,7 @@ def _build_driver(
 def _deadline(settings: RunSettings, started_at: float) -> float | None:
     if settings.time_s is None:
         return None
-    return started_at + settings.time_s - min(CLOSING_S, settings.time_s / 10)
+    return started_at + settings.time_s - min(CLOSING_S, settings.time_s / 8)
 
 
 def _rung_policy(space: Space) -> RungPolicy:

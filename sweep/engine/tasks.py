@@ -1,7 +1,7 @@
 """Steps that run as one-CPU Ray tasks on the sweep's host: exporting, judging, picturing.
 
-They take and return plain data, import the heavy libraries inside the worker process, and stand back while a
-measurement is taken on this machine.
+They take and return plain data, import the heavy libraries inside the worker process, and stand back, imports
+included, while a measurement is taken on this machine.
 """
 
 import json
@@ -40,15 +40,15 @@ def export_candidate(
     Raises:
         ExportError: the candidate cannot be exported faithfully.
     """
-    import torch
-
-    from sweep.data import load_dataset
-    from sweep.export import export_network
-    from sweep.models import build_network
-    from sweep.space.candidate import Candidate
-    from sweep.training.checkpoint import read_checkpoint
-
     with _busy(quiet_directory):
+        import torch
+
+        from sweep.data import load_dataset
+        from sweep.export import export_network
+        from sweep.models import build_network
+        from sweep.space.candidate import Candidate
+        from sweep.training.checkpoint import read_checkpoint
+
         torch.manual_seed(seed)
         network = build_network(Candidate.model_validate(candidate).architecture)
         if checkpoint is not None:
@@ -61,18 +61,18 @@ def export_candidate(
 
 def judge_frames(tflite: str, dataset_path: str, start: int, stop: int, quiet_directory: str | None) -> Any:
     """Judge the file on validation frames ``start`` to ``stop``; a chunk for `sweep.judging.combine`."""
-    from sweep.judging.judge import judge_chunk
-
     with _busy(quiet_directory):
+        from sweep.judging.judge import judge_chunk
+
         return judge_chunk(Path(tflite), Path(dataset_path), start, stop)
 
 
 def check_reference(tflite: str, dataset_path: str, quiet_directory: str | None) -> float:
     """Largest relative difference between tflite-runtime and TensorFlow's reference kernels on one frame."""
-    from sweep.data import load_dataset
-    from sweep.export.reference import reference_parity
-
     with _busy(quiet_directory):
+        from sweep.data import load_dataset
+        from sweep.export.reference import reference_parity
+
         return reference_parity(
             Path(tflite), load_dataset(Path(dataset_path)).validation.rgb[:1], REFERENCE_TIMEOUT_S
         )
@@ -80,13 +80,13 @@ def check_reference(tflite: str, dataset_path: str, quiet_directory: str | None)
 
 def draw_picture(tflite: str, dataset_path: str, path: str, quiet_directory: str | None) -> None:
     """Write image, truth and prediction of one validation frame side by side as a PNG."""
-    import cv2
-
-    from sweep.data import load_dataset
-    from sweep.export.interpreter import TFLiteRunner
-    from sweep.judging.picture import qualitative_picture
-
     with _busy(quiet_directory):
+        import cv2
+
+        from sweep.data import load_dataset
+        from sweep.export.interpreter import TFLiteRunner
+        from sweep.judging.picture import qualitative_picture
+
         validation = load_dataset(Path(dataset_path)).validation
         rgb, truth = validation.rgb[0], validation.depth_mm[0]
         picture = qualitative_picture(rgb, truth, TFLiteRunner(Path(tflite)).predict(rgb))
