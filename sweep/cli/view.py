@@ -83,6 +83,6 @@ def _account(outcome: Outcome, wall_s: float) -> TimeAccount:
     return TimeAccount(
         wall_s=wall_s,
         steps={"training": training},
-        libraries={"Optuna": timings.optuna, "MLflow": timings.mlflow},
+        libraries={"Ray": timings.ray, "Optuna": timings.optuna, "MLflow": timings.mlflow},
         own_s=timings.deciding,
     )

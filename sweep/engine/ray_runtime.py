@@ -8,6 +8,7 @@ waits for the next attempt, which may itself be waiting for such a task.
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -134,8 +135,13 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def run_attempts(searcher: AttemptSearcher, plan: ClusterPlan, directory: Path) -> None:
-    """Let Ray Tune run what ``searcher`` hands out, until it says that it has finished."""
+def run_attempts(searcher: AttemptSearcher, plan: ClusterPlan, directory: Path) -> float:
+    """Let Ray Tune run what ``searcher`` hands out, until it says that it has finished.
+
+    Returns:
+        Processor time of Ray Tune's loop in seconds, without what it spent in the driver.
+    """
+    started = time.thread_time()
     trainable = tune.with_resources(AttemptTrainable, {"cpu": plan.cpus, "gpu": plan.gpus})
     tune.run(
         trainable,
@@ -149,6 +155,7 @@ def run_attempts(searcher: AttemptSearcher, plan: ClusterPlan, directory: Path) 
         max_failures=0,
         verbose=0,
     )
+    return time.thread_time() - started - searcher.driver_cpu_s
 
 
 class RayTasks:

@@ -63,8 +63,9 @@ class RunError(Exception):
 
 @dataclass(frozen=True)
 class Timings:
-    """Where a run's time went beside the trials, in seconds."""
+    """Where a run's time went beside the trials, in seconds; of Ray, its loop's processor time."""
 
+    ray: float
     optuna: float
     mlflow: float
     deciding: float
@@ -149,14 +150,16 @@ def run_sweep(
         publisher.start(Housekeeping(ledger, workplace.files, settings.keep))
         stack.callback(shutil.rmtree, files.ray, ignore_errors=True)
         with _stop_on_signals(driver):
-            ray_runtime.run_attempts(AttemptSearcher(driver), plan, files.ray)
+            in_ray_s = ray_runtime.run_attempts(AttemptSearcher(driver), plan, files.ray)
         stages.close()
         ended = driver.conclude()
         publisher.catch_up(PUBLISH_TIMEOUT_S)  # which also removes the last superfluous files
         driver.end(ended)
         published = publisher.close(PUBLISH_TIMEOUT_S)
         found = None if driver.stopping else baselines()
-        timings = Timings(driver.optuna_seconds, publisher.seconds_in_mlflow, driver.deciding_seconds)
+        timings = Timings(
+            in_ray_s, driver.optuna_seconds, publisher.seconds_in_mlflow, driver.deciding_seconds
+        )
         return Outcome(ended, ledger.state, published, timings, found)
 
 

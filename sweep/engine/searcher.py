@@ -1,5 +1,6 @@
 """Ray Tune's `Searcher` port: hands out attempts and passes on their results. It decides nothing itself."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,10 +12,14 @@ from sweep.engine.driver import Driver, Idle
 
 
 class AttemptSearcher(Searcher):
-    """Each Ray trial is one attempt; the driver says which one is next."""
+    """Each Ray trial is one attempt; the driver says which one is next.
+
+    ``driver_cpu_s`` is the processor time that Ray Tune's loop spent in the driver so far, in seconds.
+    """
 
     def __init__(self, driver: Driver) -> None:
         super().__init__(metric="si_rmse", mode="min")
+        self.driver_cpu_s = 0.0
         self._driver = driver
         self._live: dict[str, AttemptSpec] = {}
 
@@ -22,7 +27,7 @@ class AttemptSearcher(Searcher):
         """The next attempt's config, None for nothing right now, or FINISHED."""
         while True:
             answer: AttemptSpec | Idle = Idle.FOREVER
-            with self._stop_on_full_disk():
+            with self._driver_call():
                 answer = self._driver.next_attempt()
             if isinstance(answer, AttemptSpec):
                 self._live[trial_id] = answer
@@ -36,7 +41,7 @@ class AttemptSearcher(Searcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """An epoch that is not the attempt's last."""
-        with self._stop_on_full_disk():
+        with self._driver_call():
             self._driver.on_result(self._live[trial_id], result)
 
     def on_trial_complete(
@@ -44,7 +49,7 @@ class AttemptSearcher(Searcher):
     ) -> None:
         """The attempt's last result, or its process's loss."""
         spec = self._live.pop(trial_id)
-        with self._stop_on_full_disk():
+        with self._driver_call():
             self._on_last(spec, None if error else result)
 
     def _on_last(self, spec: AttemptSpec, result: dict[str, Any] | None) -> None:
@@ -56,12 +61,15 @@ class AttemptSearcher(Searcher):
             self._driver.on_result(spec, result)
 
     @contextmanager
-    def _stop_on_full_disk(self) -> Iterator[None]:
+    def _driver_call(self) -> Iterator[None]:
         """Ray Tune would bury an error of the journal in its own; the sweep ends in order instead."""
+        started = time.thread_time()
         try:
             yield
         except OSError as error:
             self._driver.stop("error", f"the journal cannot be written: {error}")
+        finally:
+            self.driver_cpu_s += time.thread_time() - started
 
     # Ray Tune's own persistence is not used: the journal is the only truth.
 
