@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -145,6 +146,9 @@ def measure(
 ) -> None:
     """Measure a TFLite file's latency on a device of the farm."""
     target = _or_exit(lambda: _target(require, runtime, threads, delegate))
+    _or_exit(lambda: _check_seconds("--wait", wait))
+    if timeout is not None:
+        _or_exit(lambda: _check_seconds("--timeout", timeout))
     _or_exit(lambda: _check_model(model))
 
     def measured() -> None:
@@ -158,6 +162,11 @@ def measure(
     _or_exit(measured)
 
 
+def _check_seconds(option: str, seconds: float) -> None:
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise ValueError(f"{option} {seconds}: allowed are finite numbers of seconds, 0 or more")
+
+
 def main() -> None:
     """Runs the command line."""
     app(prog_name="device-farm")
@@ -167,9 +176,9 @@ def _or_exit(action: Callable[[], T]) -> T:
     """Runs the action; an expected error becomes one clear message and an exit code."""
     try:
         return action()
-    except (ValueError, OSError, StateInUse) as error:
+    except (ValueError, OSError, StateInUse, RuntimeProblem) as error:
         _exit(BAD_INPUT, str(error))
-    except (FarmError, CannotListen, RuntimeProblem) as error:
+    except (FarmError, CannotListen) as error:
         _exit(FAILURE, str(error))
 
 

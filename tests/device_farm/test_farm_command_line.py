@@ -67,6 +67,8 @@ def test_devices_lists_the_fleet_for_people_and_programs(local_farm):
         (["devices", "--farm", NOBODY], 1, "no farm answers at 127.0.0.1:1: Connection refused"),
         (["devices", "--farm", "nowhere"], 2, "address 'nowhere': expected HOST:PORT"),
         (["measure", "/no/such.tflite", "--farm", NOBODY], 2, "/no/such.tflite: no such file"),
+        (["measure", "m.tflite", "--farm", NOBODY, "--wait", "-1"], 2, "--wait -1.0: allowed are finite"),
+        (["measure", "m.tflite", "--farm", NOBODY, "--timeout", "nan"], 2, "--timeout nan: allowed are"),
         (["measure", __file__, "--farm", NOBODY], 2, f"{__file__}: not a TFLite file"),
         (["measure", __file__, "--farm", NOBODY, "--threads", "0"], 2, "threads must be 1 to"),
         (
@@ -85,7 +87,7 @@ def test_devices_lists_the_fleet_for_people_and_programs(local_farm):
             2,
             "--label: a is given twice",
         ),
-        (["worker", "--farm", NOBODY, "--runtime", "fast=/p"], 1, "a runtime is named tflite-VERSION"),
+        (["worker", "--farm", NOBODY, "--runtime", "fast=/p"], 2, "a runtime is named tflite-VERSION"),
     ],
 )
 def test_a_mistake_gives_one_clear_line_and_an_exit_code(arguments, code, message):
