@@ -11,6 +11,7 @@ import os
 import statistics
 import tempfile
 from contextlib import nullcontext
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from device_farm.client import FarmClient
@@ -87,7 +88,7 @@ def start_trainer(dataset_path: Path, locks: Path, excluded: bool) -> multiproce
     return process
 
 
-def train(dataset_path: Path, locks: Path, excluded: bool, begun: object) -> None:
+def train(dataset_path: Path, locks: Path, excluded: bool, begun: Connection) -> None:
     """Train for ever on one thread; takes the lock for each step if ``excluded``."""
     import torch
 
@@ -103,7 +104,7 @@ def train(dataset_path: Path, locks: Path, excluded: bool, begun: object) -> Non
         threads=1,
         on_step=hook,
     )
-    begun.send("begun")  # type: ignore[attr-defined]  # the pipe's class has no public name
+    begun.send("begun")
     while True:
         trainer.train_epoch()
 

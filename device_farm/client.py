@@ -49,7 +49,7 @@ class FarmClient:
         self.address = address
         self._device_wait_seconds = device_wait_seconds
         self._channel = grpc.insecure_channel(address, options=list(CHANNEL_OPTIONS))
-        self._stub: Any = rpc.FarmStub(self._channel)  # type: ignore[no-untyped-call]
+        self._stub: Any = rpc.FarmStub(self._channel)
         self._lock = threading.Lock()
         self._calls: set[Any] = set()
         self._closed = False

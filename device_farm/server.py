@@ -57,8 +57,8 @@ async def serve(
         coordinator = Coordinator(ModelStore(state / "models"), log, policy or Policy())
         _check_port_is_free(host, port)
         server = grpc.aio.server(options=SERVER_OPTIONS)
-        rpc.add_FarmServicer_to_server(FarmService(coordinator), server)  # type: ignore[no-untyped-call]
-        rpc.add_FleetServicer_to_server(FleetService(coordinator), server)  # type: ignore[no-untyped-call]
+        rpc.add_FarmServicer_to_server(FarmService(coordinator), server)
+        rpc.add_FleetServicer_to_server(FleetService(coordinator), server)
         bound = server.add_insecure_port(join_address(host, port))
         await server.start()
         clock = asyncio.create_task(coordinator.keep_time())

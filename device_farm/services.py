@@ -25,7 +25,7 @@ class FarmService(rpc.FarmServicer):
     def __init__(self, coordinator: Coordinator) -> None:
         self._coordinator = coordinator
 
-    async def UploadModel(  # noqa: N802  (the name in farm.proto)
+    async def UploadModel(
         self, request_iterator: AsyncIterator[pb.ModelChunk], context: Context
     ) -> pb.UploadModelResponse:
         try:
@@ -44,9 +44,7 @@ class FarmService(rpc.FarmServicer):
         self._coordinator.trim_store()
         return pb.UploadModelResponse(sha256=sha256)
 
-    async def Measure(  # noqa: N802
-        self, request: pb.MeasureRequest, context: Context
-    ) -> AsyncIterator[pb.JobUpdate]:
+    async def Measure(self, request: pb.MeasureRequest, context: Context) -> AsyncIterator[pb.JobUpdate]:
         try:
             job = convert.job_from_wire(request.job)
         except ValueError as error:
@@ -68,9 +66,7 @@ class FarmService(rpc.FarmServicer):
         finally:
             self._coordinator.abandon(job.job_id, "the client went away")
 
-    async def ListDevices(  # noqa: N802
-        self, request: pb.ListDevicesRequest, context: Context
-    ) -> pb.ListDevicesResponse:
+    async def ListDevices(self, request: pb.ListDevicesRequest, context: Context) -> pb.ListDevicesResponse:
         del request, context
         return convert.devices_to_wire(self._coordinator.devices())
 
@@ -81,7 +77,7 @@ class FleetService(rpc.FleetServicer):
     def __init__(self, coordinator: Coordinator) -> None:
         self._coordinator = coordinator
 
-    async def Work(  # noqa: N802
+    async def Work(
         self, request_iterator: AsyncIterator[pb.WorkerMessage], context: Context
     ) -> AsyncIterator[pb.CoordinatorMessage]:
         messages = aiter(request_iterator)
@@ -107,7 +103,7 @@ class FleetService(rpc.FleetServicer):
         finally:
             session.outbox.put_nowait(None)
 
-    async def DownloadModel(  # noqa: N802
+    async def DownloadModel(
         self, request: pb.DownloadModelRequest, context: Context
     ) -> AsyncIterator[pb.ModelChunk]:
         path = self._coordinator.store.path(request.sha256)

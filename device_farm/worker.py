@@ -106,7 +106,7 @@ class _Worker:
         outbox: asyncio.Queue[WorkerMessage] = asyncio.Queue()
         outbox.put_nowait(self._registration)
         async with grpc.aio.insecure_channel(self._config.farm, options=CHANNEL_OPTIONS) as channel:
-            stub: Any = rpc.FleetStub(channel)  # type: ignore[no-untyped-call]
+            stub: Any = rpc.FleetStub(channel)
             heart: asyncio.Task[None] | None = None
             try:
                 async for wire in stub.Work(_outgoing(outbox)):

@@ -73,7 +73,7 @@ def explained_errors() -> Iterator[None]:
 
 @contextmanager
 def _termination_raised() -> Iterator[None]:
-    def terminate(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    def terminate(_number: int, _frame: FrameType | None) -> None:
         raise _Terminated
 
     if threading.current_thread() is not threading.main_thread():

@@ -264,7 +264,7 @@ def installed_versions() -> dict[str, str]:
 def _stop_on_signals(driver: Driver) -> Iterator[None]:
     """Ctrl-C and SIGTERM end the sweep cleanly; a second one ends the process at once."""
 
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    def stop(number: int, _frame: FrameType | None) -> None:
         if driver.stopping:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)

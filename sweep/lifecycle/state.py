@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 from sweep.lifecycle.events import (
     AttemptEnded,
@@ -91,7 +92,9 @@ def _interrupt_attempts(state: SweepState, time: float) -> SweepState:
     """Whatever was training when the driver went away goes back to its last checkpoint."""
     trials = dict(state.trials)
     for trial in state.in_state(TrialState.TRAINING):
-        outcome = "reached" if trial.epoch == trial.target_epoch else "interrupted"
-        event = AttemptEnded(trial.number, trial.attempts, outcome)  # type: ignore[arg-type]
+        outcome: Literal["reached", "interrupted"] = (
+            "reached" if trial.epoch == trial.target_epoch else "interrupted"
+        )
+        event = AttemptEnded(trial.number, trial.attempts, outcome)
         trials[trial.number] = advance(trial, event, time)
     return replace(state, trials=trials)

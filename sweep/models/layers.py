@@ -7,7 +7,7 @@ the exported file needs no PAD operator.
 
 from typing import cast
 
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sweep.space.candidate import Activation, Upsampling

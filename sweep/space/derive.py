@@ -96,7 +96,7 @@ def _model_form(title: str, model: type[BaseModel]) -> Any:
     """A mapping, or a joint choice between labelled mappings."""
     shared = {name: (_form(model, name), _key(f, True)) for name, f in model.model_fields.items()}
     labels = Annotated[str, Field(pattern=_LABEL), Explain("a label of letters, digits, _, + and -")]
-    options = dict[labels, group_of(model, "labelled")]  # type: ignore[valid-type, misc]
+    options = dict[labels, group_of(model, "labelled")]  # type: ignore[valid-type, misc]  # a type made at run time
     choice = _derived(
         f"{title}Choice",
         Branch,
@@ -243,7 +243,7 @@ def _one_of_forms(forms: dict[str, Any], tag: Any) -> Any:
     if len(forms) == 1:
         return next(iter(forms.values()))
     tagged = tuple(Annotated[form, Tag(name)] for name, form in forms.items())
-    return Annotated[Union[tagged], Discriminator(tag)]  # noqa: UP007
+    return Annotated[Union[tagged], Discriminator(tag)]  # noqa: UP007  X | Y cannot be made from a tuple
 
 
 def _exact(kind: str, value: object) -> object:

@@ -17,15 +17,15 @@ class RandomSuggest:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
 
-    def categorical(self, name: str, options: Sequence[Primitive]) -> Primitive:  # noqa: ARG002
+    def categorical(self, name: str, options: Sequence[Primitive]) -> Primitive:
         return self._random.choice(options)
 
-    def integer(self, name: str, low: int, high: int, step: int, log: bool) -> int:  # noqa: ARG002
+    def integer(self, name: str, low: int, high: int, step: int, log: bool) -> int:
         if not log:
             return self._random.randrange(low, high + 1, step)
         return min(max(round(self._log_uniform(low - 0.5, high + 0.5)), low), high)
 
-    def real(self, name: str, low: float, high: float, log: bool) -> float:  # noqa: ARG002
+    def real(self, name: str, low: float, high: float, log: bool) -> float:
         drawn = self._log_uniform(low, high) if log else self._random.uniform(low, high)
         return min(max(drawn, low), high)
 

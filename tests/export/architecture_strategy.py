@@ -62,9 +62,9 @@ def bounds(field: FieldInfo) -> tuple[float, float, int]:
     low, high, step = 0.0, 1e9, 1
     for item in field.metadata:
         if isinstance(item, annotated_types.Ge):
-            low = float(item.ge)  # type: ignore[arg-type]
+            low = float(item.ge)  # type: ignore[arg-type]  # bounds are numbers here
         elif isinstance(item, annotated_types.Le):
-            high = float(item.le)  # type: ignore[arg-type]
+            high = float(item.le)  # type: ignore[arg-type]  # bounds are numbers here
         elif isinstance(item, annotated_types.MultipleOf):
-            step = int(item.multiple_of)  # type: ignore[call-overload]
+            step = int(item.multiple_of)  # type: ignore[call-overload]  # likewise
     return low, high, step

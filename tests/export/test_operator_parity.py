@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from export_support import lower_module, nhwc, run_tflite
 from numpy.typing import NDArray
 from torch import Tensor, nn

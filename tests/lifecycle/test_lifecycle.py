@@ -158,7 +158,7 @@ class Sweeps(RuleBasedStateMachine):
 
     @rule(reason=st.sampled_from(["finished", "time", "stopped", "error"]))
     def end(self, reason: str) -> None:
-        self._try(SweepEnded(reason))  # type: ignore[arg-type]
+        self._try(SweepEnded(reason))  # type: ignore[arg-type]  # drawn from the allowed reasons
 
     @precondition(lambda self: self.model.trials)
     @rule(data=st.data())

@@ -115,10 +115,10 @@ class _Replay:
             self.indices.append(0)
         return options[self.indices[position]]
 
-    def categorical(self, name: str, options: Sequence[Primitive]) -> Primitive:  # noqa: ARG002
+    def categorical(self, name: str, options: Sequence[Primitive]) -> Primitive:
         return self._pick(options)
 
-    def integer(self, name: str, low: int, high: int, step: int, log: bool) -> int:  # noqa: ARG002
+    def integer(self, name: str, low: int, high: int, step: int, log: bool) -> int:
         return self._pick(range(low, high + 1, step))
 
     def real(self, name: str, low: float, high: float, log: bool) -> float:

@@ -162,7 +162,7 @@ def _copy_of_the_sources(target: Path) -> Path:
 
 def test_the_description_shows_parameters_count_limits_and_one_candidate() -> None:
     space = load_space(FOLDER / "mobilenetv3.yaml")
-    console = Console(width=160, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console = Console(width=160, record=True, file=open(os.devnull, "w"))  # noqa: SIM115  lives as long as the console
     console.print(describe(space, seed=3))
     text = console.export_text()
     for parameter in space.parameters():

@@ -1,12 +1,13 @@
 """The partial score against a float64 recomputation in NumPy from the network's own outputs."""
 
 import math
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from tiny_training import make_candidate, make_split
 
 from sweep.data import Dataset, Split
@@ -92,7 +93,7 @@ def test_the_hook_is_entered_around_every_batch() -> None:
     entered = []
 
     @contextmanager
-    def hook():  # type: ignore[no-untyped-def]
+    def hook() -> Iterator[None]:
         entered.append("in")
         yield
         entered.append("out")
