@@ -23,36 +23,9 @@ def final_score(si_rmse: float, runtime_ms: float) -> float:
     """
     if not (math.isfinite(si_rmse) and si_rmse >= 0):
         raise ValueError(f"si_rmse is {si_rmse}; it must be a finite number of at least 0")
-    _require_positive("runtime_ms", runtime_ms)
+    if not (math.isfinite(runtime_ms) and runtime_ms > 0):
+        raise ValueError(f"runtime_ms is {runtime_ms}; it must be a finite number above 0")
     return math.exp2(-20 * si_rmse) / (C * runtime_ms)
-
-
-def si_rmse_for(score: float, runtime_ms: float) -> float:
-    """The si-RMSE that gives ``score`` at ``runtime_ms``: the inverse of :func:`final_score`.
-
-    Negative when no network with that runtime can reach the score, however accurate.
-
-    Raises:
-        ValueError: an argument is not a finite number above 0.
-    """
-    _require_positive("score", score)
-    _require_positive("runtime_ms", runtime_ms)
-    return -math.log2(score * C * runtime_ms) / 20
-
-
-def runtime_ms_for(score: float, si_rmse: float) -> float:
-    """The runtime in milliseconds that gives ``score`` with ``si_rmse``.
-
-    Raises:
-        ValueError: ``score`` is not a finite number above 0, or ``si_rmse`` not one of at least 0.
-    """
-    _require_positive("score", score)
-    return final_score(si_rmse, 1.0) / score
-
-
-def _require_positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ValueError(f"{name} is {value}; it must be a finite number above 0")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from sweep.search.planning import Attempt, Costs, Limits, Planner, observe_costs
 from sweep.search.proposer import Proposal, Proposer
-from sweep.search.rungs import RungPolicy, interrupted, promotable, scale_rungs
+from sweep.search.rungs import RungPolicy, interrupted, promotable
 
 __all__ = [
     "Attempt",
@@ -15,5 +15,4 @@ __all__ = [
     "interrupted",
     "observe_costs",
     "promotable",
-    "scale_rungs",
 ]

@@ -41,11 +41,6 @@ class RungPolicy:
         return next(rung for rung in self.epochs if rung > epoch)
 
 
-def scale_rungs(epochs: Iterable[int], max_epochs: int) -> tuple[int, ...]:
-    """The rungs below ``max_epochs``, then ``max_epochs`` itself."""
-    return (*(epoch for epoch in sorted(set(epochs)) if 0 < epoch < max_epochs), max_epochs)
-
-
 def promotable(policy: RungPolicy, trials: Iterable[Trial], *, closing: bool) -> tuple[Trial, ...]:
     """The paused trials that may go on to their next rung; highest rungs and best scores first."""
     known = [trial for trial in trials if trial.state not in (TrialState.FAILED, TrialState.INFEASIBLE)]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests_search_builder import SweepBuilder
 
 from sweep.lifecycle.events import TrialFailed
-from sweep.search import RungPolicy, interrupted, promotable, scale_rungs
+from sweep.search import RungPolicy, interrupted, promotable
 
 POLICY = RungPolicy((2, 6), 2, min_full=0)
 Build = Callable[[Sequence[float]], Any]
@@ -92,11 +92,6 @@ def test_the_promoted_are_the_best_share(scores: list[float], factor: int) -> No
         worst = min(scores[trial.number] for trial in chosen)
         left = [score for number, score in enumerate(scores) if number not in numbers(chosen)]
         assert all(score <= worst for score in left)
-
-
-def test_rungs_are_cut_and_ended_at_full_fidelity() -> None:
-    assert scale_rungs((2, 6, 18), 8) == (2, 6, 8)
-    assert scale_rungs((4,), 1) == (1,)
 
 
 @pytest.mark.parametrize(
