@@ -9,7 +9,12 @@ VENV25 := .venv-tflite25
 PYTHON38 ?= $(shell PYENV_VERSION=3.8.18 python3.8 -c 'import sys; print(sys.executable)' 2>/dev/null)
 READY25 := $(VENV25)/.ready
 
-.PHONY: install install-tflite25 run test test-all lint types contracts format clean
+# The worker also runs as an emulated aarch64 program; without qemu those tests are deselected.
+ARM64 := .arm64
+QEMU := $(shell command -v qemu-aarch64-static)
+ARM64_PYTHON := $(ARM64)/usr/bin/python-arm64
+
+.PHONY: install install-tflite25 arm64-root run test test-all lint types contracts format clean
 
 install: $(READY)
 
@@ -25,14 +30,20 @@ $(READY25):
 	$(VENV25)/bin/pip install --quiet --disable-pip-version-check 'tensorflow-cpu==2.5.0'
 	touch $@
 
+arm64-root: $(ARM64_PYTHON)
+
+$(ARM64_PYTHON): tests/device_farm/arm64/make_root.py tests/device_farm/arm64/pi4.py pyproject.toml constraints.txt | $(READY)
+	$(BIN)/python tests/device_farm/arm64/make_root.py $(ARM64)
+
 run: install
 	$(BIN)/sweep run search_spaces/mobilenetv3.yaml
 
 test: install
 	$(BIN)/pytest -m "not long and not tflite25"
 
-test-all: install $(if $(PYTHON38),install-tflite25)
+test-all: install $(if $(PYTHON38),install-tflite25) $(if $(QEMU),arm64-root)
 	DEPTH_SWEEP_TFLITE25_PYTHON=$(if $(PYTHON38),$(CURDIR)/$(VENV25)/bin/python) \
+		DEPTH_SWEEP_ARM64_ROOT=$(if $(QEMU),$(CURDIR)/$(ARM64)) \
 		$(BIN)/pytest -m "long$(if $(PYTHON38), or tflite25)"
 
 lint: install
@@ -50,4 +61,4 @@ format: install
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) $(VENV25) build dist *.egg-info
+	rm -rf $(VENV) $(VENV25) $(ARM64) build dist *.egg-info

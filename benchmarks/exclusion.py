@@ -24,7 +24,7 @@ from sweep.space import load_space
 from sweep.space.candidate import Candidate
 
 ROUNDS = 3
-SETTINGS = MeasurementSettings(min_invocations=100, sampling_seconds=2.0)
+SETTINGS = MeasurementSettings(interval_width=0.0001, min_invocations=100, sampling_seconds=2.0)
 SPAWN = multiprocessing.get_context("spawn")
 
 

@@ -1,43 +1,28 @@
-"""What the coordinator accepts from the outside: model files and workers' reports."""
+"""What the coordinator accepts from workers: registrations and reports."""
 
 import math
+from statistics import median
 
 from device_farm.jobs import Job, Registration, RunReport, choose_runtime
-from device_farm.statistics import median, median_interval
+from device_farm.profiles import PROFILES, Profile, violations
+from device_farm.statistics import assess
 from device_farm.types import Measurement
-
-TFLITE_IDENTIFIER = b"TFL3"
-HEADER_BYTES = 8
-MAX_MODEL_BYTES = 256 * 1024 * 1024
-
-
-class RefusedModel(ValueError):
-    """The bytes cannot be a TFLite file that this farm takes."""
 
 
 class RefusedReport(ValueError):
     """A worker's report is no answer to the job it was given."""
 
 
-def check_model_header(header: bytes) -> None:
-    """Checks the first bytes of a file: a flatbuffer's root offset, then the identifier of TFLite.
-
-    Raises:
-        RefusedModel: says what was found instead.
-    """
-    if not header:
-        raise RefusedModel("the model is empty (0 bytes)")
-    if len(header) < HEADER_BYTES:
-        raise RefusedModel(f"not a TFLite file: only {len(header)} bytes long")
-    found = bytes(header[4:8])
-    if found != TFLITE_IDENTIFIER:
-        raise RefusedModel(f"not a TFLite file: bytes 4 to 8 are {found!r}, not {TFLITE_IDENTIFIER!r}")
-
-
-def check_model_size(size: int, limit: int = MAX_MODEL_BYTES) -> None:
-    """Raises RefusedModel when ``size`` bytes are more than the farm takes."""
-    if size > limit:
-        raise RefusedModel(f"the model is larger than the {limit / 2**20:.0f} MiB that the farm takes")
+def check_registration(registration: Registration) -> None:
+    """Raises ValueError if the registration names an unknown profile or holds impossible reference times."""
+    if registration.profile not in PROFILES:
+        allowed = ", ".join(PROFILES)
+        raise ValueError(
+            f"registration of {registration.name}: profile must be one of {allowed}, got {registration.profile!r}"
+        )
+    for key, times_ms in registration.references_ms.items():
+        if not times_ms or not all(0 < value < math.inf for value in times_ms):
+            raise ValueError(f"registration of {registration.name}: references_ms of {key} are {times_ms}")
 
 
 def accept_report(report: RunReport, job: Job, device: Registration) -> Measurement:
@@ -53,9 +38,17 @@ def accept_report(report: RunReport, job: Job, device: Registration) -> Measurem
     if asked != found or (named is not None and named.version != report.runtime_version):
         raise RefusedReport(f"answers another question: asked for {asked}, answered {found}")
     _check_samples(report, job)
+    assessment = assess(report.samples_ms, job.settings.interval_width)
+    references = {
+        "reference_before_ms": median(report.reference_before_ms),
+        "reference_after_ms": median(report.reference_after_ms),
+    }
     return Measurement(
-        latency_ms=median(report.samples_ms),
-        interval_ms=median_interval(report.samples_ms),
+        latency_ms=assessment.median_ms,
+        interval_ms=assessment.interval_ms,
+        stable=assessment.stable,
+        effective_samples=assessment.effective_samples,
+        stopped_by=report.stopped_by,
         samples_ms=report.samples_ms,
         warmup_ms=report.warmup_ms,
         cpu_ms=report.cpu_ms,
@@ -64,13 +57,21 @@ def accept_report(report: RunReport, job: Job, device: Registration) -> Measurem
         device_name=device.name,
         device_class=device.device_class,
         emulated=device.emulated,
+        profile=device.profile,
         runtime=report.runtime,
         runtime_version=report.runtime_version,
         threads=report.threads,
         delegate=report.delegate,
         measured_at=report.measured_at,
-        evidence=report.evidence,
+        evidence={**report.evidence, **references},
+        operators=report.operators,
     )
+
+
+def why_invalid(report: RunReport, profile: Profile) -> str | None:
+    """The rules of the device's profile that the report's evidence breaks, in words; None: it is valid."""
+    found = violations(profile, report.evidence, report.cpu_ms, report.samples_ms, report.threads)
+    return "; ".join(violation.text for violation in found) or None
 
 
 def _check_samples(report: RunReport, job: Job) -> None:
@@ -80,12 +81,12 @@ def _check_samples(report: RunReport, job: Job) -> None:
         raise RefusedReport(
             f"{count} samples, wanted {settings.min_invocations} to {settings.max_invocations}"
         )
-    if len(report.cpu_ms) != count or len(report.warmup_ms) != settings.warmup_invocations:
-        raise RefusedReport(
-            f"{len(report.cpu_ms)} CPU times and {len(report.warmup_ms)} warm-ups for {count} samples "
-            f"and {settings.warmup_invocations} warm-ups"
-        )
-    for name, values in (("samples_ms", report.samples_ms), ("warmup_ms", report.warmup_ms)):
+    if len(report.cpu_ms) != count:
+        raise RefusedReport(f"{len(report.cpu_ms)} CPU times for {count} samples")
+    for name in ("samples_ms", "reference_before_ms", "reference_after_ms", "warmup_ms"):
+        values: tuple[float, ...] = getattr(report, name)
+        if not values and name != "warmup_ms":
+            raise RefusedReport(f"{name} is empty")
         for value in values:
             if not 0 < value < math.inf:
                 raise RefusedReport(f"{name} holds {value}")

@@ -1,7 +1,9 @@
 """What coordinator and worker speak about: registrations, jobs, leases and how a job can end."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 from device_farm.types import (
     Delegate,
@@ -9,14 +11,25 @@ from device_farm.types import (
     EvidenceValue,
     Measurement,
     MeasurementSettings,
+    OperatorTime,
     Runtime,
+    StopReason,
     Target,
 )
+
+DeviceAction = Literal["drain", "resume", "quarantine", "remove"]
+DEVICE_ACTIONS: tuple[DeviceAction, ...] = get_args(DeviceAction)
+
+INLINE_MODEL_BYTES = 64 * 1024  # files up to this size travel inside messages, larger ones in streams
 
 
 @dataclass(frozen=True)
 class Registration:
-    """What a worker says about its device when it connects; ``device_id`` survives its restarts."""
+    """What a worker says about its device when it connects; ``device_id`` survives its restarts.
+
+    ``references_ms`` has the CPU times of the reference model by "RUNTIME/DELEGATE", measured when the
+    worker started; ``profile`` names the rules that its measurements are held against.
+    """
 
     device_id: str
     name: str
@@ -25,6 +38,8 @@ class Registration:
     facts: Mapping[str, str]
     runtimes: tuple[Runtime, ...]
     emulated: bool = False
+    profile: str = "generic"
+    references_ms: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for key in ("device_id", "name", "device_class"):
@@ -35,8 +50,39 @@ class Registration:
 
 
 @dataclass(frozen=True)
+class Introduction:
+    """A worker's first words in each connection.
+
+    ``device_key`` is the device's secret, which its id is derived from: nobody else can claim the id.
+    ``incarnation`` is new with each start of the worker's process: the same one comes back after a lost
+    connection and still runs the jobs whose leases' tokens it ``held``; another one does not.
+    """
+
+    registration: Registration
+    device_key: str = field(repr=False)
+    incarnation: str
+    held: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        name = self.registration.name
+        if device_id_of(self.device_key) != self.registration.device_id:
+            raise ValueError(
+                f"registration of {name}: the device's key does not belong to the id that it claims"
+            )
+        if not self.incarnation:
+            raise ValueError(f"registration of {name}: incarnation is empty")
+
+
+@dataclass(frozen=True)
 class Job:
-    """One file to be measured once. The client chooses ``job_id``; higher ``priority`` goes first."""
+    """One file to be measured once. The client chooses ``job_id``; higher ``priority`` goes first.
+
+    Attributes:
+        device_wait_seconds: how long the job waits while no registered device satisfies its target.
+        fresh: insist on a new measurement, even if the farm knows an answer.
+        profile_operators: measure the time per operator as well; such jobs are always fresh.
+        detached: the job stays when nobody waits for it.
+    """
 
     job_id: str
     model_sha256: str
@@ -44,6 +90,9 @@ class Job:
     settings: MeasurementSettings = field(default_factory=MeasurementSettings)
     priority: int = 0
     device_wait_seconds: float = 15.0
+    fresh: bool = False
+    profile_operators: bool = False
+    detached: bool = False
 
     def __post_init__(self) -> None:
         if not self.job_id:
@@ -54,15 +103,23 @@ class Job:
 
 @dataclass(frozen=True)
 class Lease:
-    """An exclusive, expiring right to a device for one job. Tokens only grow: an old one is refused."""
+    """An exclusive, expiring right to a device for one job. Tokens only grow: an old one is refused.
+
+    ``model`` holds the file if it is small; otherwise the worker downloads it.
+    """
 
     token: int
     job: Job
+    model: bytes | None = None
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """What a worker saw when it ran a file: raw samples and evidence, no statistics."""
+    """What a worker saw when it ran a file: raw samples and evidence, no statistics.
+
+    ``reference_before_ms`` and ``reference_after_ms`` are CPU times of the reference model's invocations in the
+    same process, just before and just after the job's own model.
+    """
 
     model_sha256: str
     runtime: str
@@ -72,8 +129,12 @@ class RunReport:
     samples_ms: tuple[float, ...]
     warmup_ms: tuple[float, ...]
     cpu_ms: tuple[float, ...]
+    reference_before_ms: tuple[float, ...]
+    reference_after_ms: tuple[float, ...]
+    stopped_by: StopReason
     measured_at: float
     evidence: Mapping[str, EvidenceValue]
+    operators: tuple[OperatorTime, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,7 +187,7 @@ class Running:
 JobUpdate = Queued | Running | JobOutcome
 
 
-# Messages of a worker's stream, beside Registration and Lease.
+# Messages of a worker's stream, beside Introduction and Lease.
 
 
 @dataclass(frozen=True)
@@ -138,13 +199,25 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class LeaseResult:
+    """How a lease's job ended; the worker sends it again after each reconnection until it is acknowledged."""
+
     token: int
     outcome: RunOutcome
 
 
 @dataclass(frozen=True)
 class Welcome:
+    """The device is registered. A job may outlive a lost connection for ``lease_seconds``, then it is killed."""
+
     heartbeat_seconds: float
+    lease_seconds: float
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """The result under this token is durable, or void: either way the worker may forget it."""
+
+    token: int
 
 
 @dataclass(frozen=True)
@@ -155,8 +228,26 @@ class Revocation:
     reason: str
 
 
-WorkerMessage = Registration | Heartbeat | LeaseResult
-CoordinatorMessage = Welcome | Lease | Revocation
+WorkerMessage = Introduction | Heartbeat | LeaseResult
+CoordinatorMessage = Welcome | Lease | Acknowledgement | Revocation
+
+
+@dataclass(frozen=True)
+class DeviceOrder:
+    """What an operator tells the farm to do with a device, named by its id or by its name.
+
+    ``recalibrate`` (with ``resume``): the next run of the reference model sets the device's baselines anew.
+    """
+
+    device: str
+    action: DeviceAction
+    reason: str = ""
+    recalibrate: bool = False
+
+
+def device_id_of(device_key: str) -> str:
+    """The id of the device that holds this secret."""
+    return hashlib.sha256(device_key.encode()).hexdigest()[:32]
 
 
 def is_final(update: JobUpdate) -> bool:
@@ -184,3 +275,11 @@ def unmet_demand(target: Target, device: Device | Registration) -> str | None:
 def choose_runtime(target: Target, runtimes: tuple[Runtime, ...]) -> Runtime | None:
     """The runtime that the target names, or the device's first one if it names none."""
     return next((runtime for runtime in runtimes if target.runtime in ("", runtime.name)), None)
+
+
+def describe(target: Target) -> str:
+    """The target in words, as in "soc=bcm2711, 4 threads, delegate xnnpack"."""
+    labels = [f"{key}={value}" for key, value in sorted(target.labels.items())]
+    runtime = [f"runtime {target.runtime}"] if target.runtime else []
+    threads = f"{target.threads} thread" + ("s" if target.threads > 1 else "")
+    return ", ".join([*labels, *runtime, threads, f"delegate {target.delegate}"])

@@ -10,11 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from device_farm.credentials import CREDENTIALS_VARIABLE
 from device_farm.types import FarmUnavailable
 
 PACKAGE_PARENT = Path(__file__).resolve().parents[1]
 STOP_SECONDS = 10.0
 LOG_LINES_SHOWN = 5
+OTHER_FARM = ("DEVICE_FARM", CREDENTIALS_VARIABLE)
 
 
 class LocalFarm:
@@ -25,7 +27,7 @@ class LocalFarm:
     die without that chance (SIGKILL).
 
     Args:
-        state_dir: keeps the device's id, uploaded models and logs (``coordinator/log``, ``worker/log``).
+        state_dir: keeps jobs, models, the device's key and logs (``coordinator/log``, ``worker/log``).
         name: the device's name; None: the host name.
         labels: further labels of the device.
         runtimes: further runtimes, name -> Python, as for ``device-farm worker --runtime``.
@@ -109,9 +111,14 @@ class LocalFarm:
 
 
 def _environment() -> dict[str, str]:
-    """The children find this package also where it was imported from a folder rather than installed."""
+    """The children find this package also where it was imported from a folder rather than installed.
+
+    Another farm's address and credentials, which the person may have in the environment, are not theirs: this
+    farm is on loopback and asks for none.
+    """
+    kept = {key: value for key, value in os.environ.items() if key not in OTHER_FARM}
     paths = [str(PACKAGE_PARENT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    return {**kept, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:

@@ -1,18 +1,19 @@
-"""The TFLite interpreters that a worker offers: found by asking each Python what it has."""
+"""The TFLite interpreters that a worker offers: found by running a file under each Python."""
 
 import asyncio
-import json
-import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from device_farm.types import DELEGATES, Runtime
+from device_farm.children import RunnerProblem, RunnerProcess, StepFailed, start_runner
+from device_farm.types import DELEGATES, Delegate, Runtime
 
-RUNNER = Path(__file__).with_name("runner.py")
 FAMILIES = ("tflite", "litert")
 PROBE_TIMEOUT_S = 120.0  # a full TensorFlow takes long to import on a slow card
+PROBE_INVOCATIONS = 20
+REFERENCE_WARMUP_INVOCATIONS = 2
+REFERENCE_SLOT = "reference"
 
 
 class RuntimeProblem(Exception):
@@ -21,11 +22,12 @@ class RuntimeProblem(Exception):
 
 @dataclass(frozen=True)
 class InstalledRuntime:
-    """A runtime and the Python that it lives in."""
+    """A runtime, the Python that it lives in, and the reference model's times under each of its delegates."""
 
     runtime: Runtime
     family: str
     python: str
+    references_ms: Mapping[Delegate, tuple[float, ...]] = field(default_factory=dict, compare=False)
 
 
 def runtime_family(name: str) -> str:
@@ -37,7 +39,7 @@ def runtime_family(name: str) -> str:
     return family
 
 
-async def find_runtimes(named: Mapping[str, str]) -> tuple[InstalledRuntime, ...]:
+async def find_runtimes(named: Mapping[str, str], reference: Path) -> tuple[InstalledRuntime, ...]:
     """This Python's own runtime first, where it has one, then the ``named`` ones (name -> Python).
 
     Raises:
@@ -45,7 +47,7 @@ async def find_runtimes(named: Mapping[str, str]) -> tuple[InstalledRuntime, ...
     """
     found: list[InstalledRuntime] = []
     try:
-        found.append(await probe_runtime("tflite", sys.executable))
+        found.append(await probe_runtime("tflite", sys.executable, reference))
     except RuntimeProblem:
         if not named:
             raise RuntimeProblem(
@@ -53,7 +55,7 @@ async def find_runtimes(named: Mapping[str, str]) -> tuple[InstalledRuntime, ...
                 "pip install 'depth-sweep[worker]', or name another Python with --runtime NAME=PYTHON"
             ) from None
     for name, python in named.items():
-        installed = await probe_runtime(runtime_family(name), python)
+        installed = await probe_runtime(runtime_family(name), python, reference)
         if installed.runtime.name != name:
             raise RuntimeProblem(f"runtime {name}: {python} offers {installed.runtime.name} instead")
         if name not in (known.runtime.name for known in found):
@@ -61,45 +63,46 @@ async def find_runtimes(named: Mapping[str, str]) -> tuple[InstalledRuntime, ...
     return tuple(found)
 
 
-async def probe_runtime(family: str, python: str) -> InstalledRuntime:
-    """Starts the runner under ``python`` and asks which interpreter of the family it has.
+async def probe_runtime(family: str, python: str, reference: Path) -> InstalledRuntime:
+    """Starts the runner under ``python`` and runs the reference model with each delegate.
 
     Raises:
-        RuntimeProblem: it has none that works, or is no Python; the message carries what it said.
+        RuntimeProblem: it has no interpreter of the family that works, or is no Python; with what it said.
     """
     try:
-        process = await asyncio.create_subprocess_exec(
-            *(python, str(RUNNER), "--probe", family),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=child_environment(python),
-        )
+        async with start_runner(python, family) as runner:
+            try:
+                async with asyncio.timeout(PROBE_TIMEOUT_S):
+                    version, references_ms = await _probe(runner, reference)
+            except TimeoutError:
+                raise RuntimeProblem(f"{python} did not answer within {PROBE_TIMEOUT_S:.0f} s") from None
+            except StepFailed as problem:
+                raise RuntimeProblem(f"{python}: {problem}") from None
+            except RunnerProblem as problem:
+                said = (await runner.end()).splitlines()[-1:] or [str(problem)]
+                raise RuntimeProblem(f"{python} does not run the benchmark script: {said[0]}") from None
     except OSError as error:
         raise RuntimeProblem(f"cannot start {python}: {error.strerror or error}") from None
-    try:
-        output, log = await asyncio.wait_for(process.communicate(), PROBE_TIMEOUT_S)
-    except TimeoutError:
-        raise RuntimeProblem(f"{python} did not answer within {PROBE_TIMEOUT_S:.0f} s") from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-    try:
-        answer = json.loads(output.splitlines()[-1])
-        if answer["event"] != "probe":
-            raise RuntimeProblem(f"{python}: {answer['message']}")
-        delegates = tuple(delegate for delegate in DELEGATES if delegate in answer["delegates"])
-        runtime = Runtime(str(answer["name"]), str(answer["version"]), delegates)
-    except (IndexError, KeyError, TypeError, ValueError):
-        said = log.decode(errors="replace").strip().splitlines()[-1:] or ["nothing"]
-        raise RuntimeProblem(f"{python} does not run the benchmark script; it said: {said[0]}") from None
-    return InstalledRuntime(runtime, family, python)
+    runtime = Runtime(f"{family}-{version}", version, tuple(references_ms))
+    return InstalledRuntime(runtime, family, python, references_ms)
 
 
-def child_environment(python: str) -> dict[str, str]:
-    """The environment of a runner; another Python must not search this one's folders."""
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""}
-    if python != sys.executable:
-        environment.pop("PYTHONPATH", None)
-        environment.pop("PYTHONHOME", None)
-    return environment
+async def _probe(runner: RunnerProcess, reference: Path) -> tuple[str, dict[Delegate, tuple[float, ...]]]:
+    """The runtime's version, and the reference model's times by each delegate that it really applies."""
+    version = (await runner.started()).version
+    references_ms: dict[Delegate, tuple[float, ...]] = {}
+    for delegate in DELEGATES:
+        loaded = await runner.load(REFERENCE_SLOT, reference, 1, delegate)
+        if bool(loaded.delegate_partitions) == (delegate != "none"):
+            references_ms[delegate] = await reference_times(runner, PROBE_INVOCATIONS)
+    return version, references_ms
+
+
+async def reference_times(runner: RunnerProcess, count: int) -> tuple[float, ...]:
+    """CPU times in milliseconds of invocations of the loaded reference model, after a short warm-up.
+
+    CPU times, because they tell how fast the device is, whatever else it does; that it was busy is seen
+    elsewhere.
+    """
+    await runner.invoke(REFERENCE_SLOT, REFERENCE_WARMUP_INVOCATIONS)
+    return (await runner.invoke(REFERENCE_SLOT, count)).cpu_ms

@@ -11,11 +11,15 @@ from pathlib import Path
 import grpc
 
 from device_farm.addresses import SERVER_OPTIONS, is_loopback, join_address, parse_address
+from device_farm.authority import Authority, open_authority, server_credentials
+from device_farm.authorization import TokenCheck
+from device_farm.certificates import KeyPair
 from device_farm.coordinator import Coordinator
+from device_farm.database import Database
 from device_farm.rpc import farm_pb2_grpc as rpc
 from device_farm.scheduling import Policy
-from device_farm.services import FarmService, FleetService
-from device_farm.state import JobLog, ModelStore, StateLock
+from device_farm.services import FarmService, FleetService, OperationsService
+from device_farm.state import ModelStore, StateLock
 
 STOP_GRACE_SECONDS = 0.5
 
@@ -23,18 +27,18 @@ logger = logging.getLogger(__name__)
 
 
 class CannotListen(Exception):
-    """The address is refused or taken."""
+    """The address is taken or not permitted."""
 
 
-def check_listen_address(listen: str) -> tuple[str, int]:
-    """The address as host and port. Raises ValueError unless it is well formed and on loopback."""
-    host, port = parse_address(listen)
-    if not is_loopback(host):
-        raise ValueError(
-            f"cannot listen on {listen}: connections are neither encrypted nor authenticated yet, "
-            "so only loopback addresses such as 127.0.0.1:50051 are allowed"
-        )
-    return host, port
+def needs_tls(listen: str) -> bool:
+    """Whether the address can be reached from other machines. Raises ValueError if it is malformed."""
+    host, _ = parse_address(listen)
+    return not is_loopback(host)
+
+
+def credentials_folder(state: Path) -> Path:
+    """Where a coordinator that serves with TLS keeps its certificate and the roles' credentials files."""
+    return state / "credentials"
 
 
 async def serve(
@@ -42,34 +46,58 @@ async def serve(
     state: Path,
     on_ready: Callable[[str], None],
     policy: Policy | None = None,
+    *,
+    tls: bool = False,
+    own: KeyPair | None = None,
 ) -> None:
     """Serves until cancelled. ``on_ready`` gets the bound address; port 0 chooses a free one.
 
+    Connections are encrypted and authenticated if ``tls`` or ``own`` (a certificate of one's own) says so, and
+    always on an address that other machines can reach.
+
     Raises:
-        ValueError: the address is malformed or not on loopback.
+        ValueError: the address is malformed, or a file of the credentials is unusable.
         CannotListen: the port is taken or not permitted.
         StateInUse: another process works in ``state``.
+        UnreadableState: ``state`` holds a database that this version cannot use.
     """
-    host, port = check_listen_address(listen)
+    host, port = parse_address(listen)
     with ExitStack() as stack:
         stack.enter_context(StateLock(state))
-        log = stack.enter_context(closing(JobLog(state / "jobs.jsonl")))
-        coordinator = Coordinator(ModelStore(state / "models"), log, policy or Policy())
+        secure = tls or own is not None or needs_tls(listen)
+        authority = open_authority(credentials_folder(state), own) if secure else None
+        database = stack.enter_context(closing(Database(state / "farm.db")))
+        coordinator = Coordinator(ModelStore(state / "models"), database, policy or Policy())
         _check_port_is_free(host, port)
-        server = grpc.aio.server(options=SERVER_OPTIONS)
-        rpc.add_FarmServicer_to_server(FarmService(coordinator), server)
-        rpc.add_FleetServicer_to_server(FleetService(coordinator), server)
-        bound = server.add_insecure_port(join_address(host, port))
+        server = _server(coordinator, authority)
+        bound = _bind(server, join_address(host, port), authority)
         await server.start()
-        clock = asyncio.create_task(coordinator.keep_time())
+        running = asyncio.create_task(coordinator.run())
+        stopped = asyncio.create_task(server.wait_for_termination())
         try:
             on_ready(join_address(host, bound))
-            await server.wait_for_termination()
+            await asyncio.wait([running, stopped], return_when=asyncio.FIRST_COMPLETED)
+            await running  # it ends by an error only
         finally:
-            clock.cancel()
+            running.cancel()
             coordinator.close()
             await server.stop(STOP_GRACE_SECONDS)
             logger.info("stopped")
+
+
+def _server(coordinator: Coordinator, authority: Authority | None) -> grpc.aio.Server:
+    checks = [] if authority is None else [TokenCheck(authority.token_sha256)]
+    server = grpc.aio.server(interceptors=checks, options=SERVER_OPTIONS)
+    rpc.add_FarmServicer_to_server(FarmService(coordinator), server)
+    rpc.add_OperationsServicer_to_server(OperationsService(coordinator), server)
+    rpc.add_FleetServicer_to_server(FleetService(coordinator), server)
+    return server
+
+
+def _bind(server: grpc.aio.Server, address: str, authority: Authority | None) -> int:
+    if authority is None:
+        return server.add_insecure_port(address)
+    return server.add_secure_port(address, server_credentials(authority))
 
 
 def _check_port_is_free(host: str, port: int) -> None:

@@ -2,27 +2,30 @@
 
 import fcntl
 import hashlib
-import json
 import os
 import re
+import secrets
 import tempfile
-import time
-import uuid
 from collections.abc import Collection
 from contextlib import suppress
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
-from device_farm.acceptance import (
+from device_farm.credentials import BadCredentials, read_private, write_private
+from device_farm.model_check import (
     HEADER_BYTES,
     MAX_MODEL_BYTES,
+    check_model,
     check_model_header,
     check_model_size,
 )
 
 MAX_STORED_BYTES = 4 * 1024**3
+DEVICE_KEY_BYTES = 32
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_DEVICE_KEY = re.compile(rf"[0-9a-f]{{{2 * DEVICE_KEY_BYTES}}}")
 
 
 class StateInUse(Exception):
@@ -58,39 +61,22 @@ class StateLock:
         self._file.close()
 
 
-def stable_device_id(folder: Path) -> str:
-    """The device's id, made at the first start and kept in the folder."""
-    path = folder / "device_id"
-    with suppress(FileNotFoundError):
-        if kept := path.read_text(encoding="ascii").strip():
-            return kept
-    device_id = uuid.uuid4().hex
-    _write_durably(path, device_id + "\n")
-    return device_id
+def device_key(folder: Path) -> str:
+    """The device's secret, made at the first start and kept in the folder, for its owner's eyes alone.
 
-
-def _write_durably(path: Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
-    with partial.open("w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-class JobLog:
-    """Appends what happened to jobs, one JSON object a line: for people and programs that look back."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8")
-
-    def append(self, event: str, job_id: str, **details: Any) -> None:
-        line = {"time": time.time(), "event": event, "job": job_id, **details}
-        self._file.write(json.dumps(line, sort_keys=True) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
+    Raises:
+        BadCredentials: the file is damaged, or others may read it; the message names it.
+    """
+    path = folder / "device_key"
+    if not path.exists():
+        write_private(path, secrets.token_hex(DEVICE_KEY_BYTES) + "\n")
+    key = read_private(path).strip()
+    if not _DEVICE_KEY.fullmatch(key):
+        raise BadCredentials(
+            f"{path}: expected {2 * DEVICE_KEY_BYTES} hexadecimal digits; without the file, the device joins as "
+            "a new one"
+        )
+    return key
 
 
 class ModelStore:
@@ -133,7 +119,9 @@ class Upload:
         self._size, self._header, self._hash = 0, b"", hashlib.sha256()
 
     def __enter__(self) -> Self:
-        self._file: IO[bytes] = tempfile.NamedTemporaryFile(dir=self._folder, suffix=".partial", delete=False)
+        self._file: IO[bytes] = tempfile.NamedTemporaryFile(
+            "w+b", dir=self._folder, suffix=".partial", delete=False
+        )
         return self
 
     def write(self, chunk: bytes) -> None:
@@ -148,16 +136,31 @@ class Upload:
         self._file.write(chunk)
 
     def commit(self) -> str:
-        """Keeps the file and returns its SHA-256; raises RefusedModel if it is too short to be a model."""
+        """Keeps the file durably and returns its SHA-256; raises RefusedModel if it is no whole TFLite file."""
         check_model_header(self._header)
+        self._file.flush()
+        with mmap(self._file.fileno(), 0, access=ACCESS_READ) as data:
+            check_model(data)
+        os.fsync(self._file.fileno())
         self._file.close()
         sha256 = self._hash.hexdigest()
         Path(self._file.name).replace(self._folder / sha256)
+        _sync_folder(self._folder)
         return sha256
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        with suppress(OSError):  # what cannot be written to a full disk is to be removed anyway
+            self._file.close()
         with suppress(FileNotFoundError):
             Path(self._file.name).unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a new name in the folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

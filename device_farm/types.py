@@ -1,17 +1,18 @@
 """What the farm's users handle: targets, settings, measurements and errors, free of protobuf and gRPC."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, TypeVar, get_args
-
-T = TypeVar("T")
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
 
 Delegate = Literal["none", "xnnpack"]
 DELEGATES: tuple[Delegate, ...] = get_args(Delegate)
-DeviceState = Literal["idle", "busy", "offline"]
+DeviceState = Literal["idle", "busy", "cooling", "offline"]
 DEVICE_STATES: tuple[DeviceState, ...] = get_args(DeviceState)
-EvidenceValue = str | float | int | bool | None  # None: could not be read
+Standing = Literal["active", "draining", "quarantined"]
+STANDINGS: tuple[Standing, ...] = get_args(Standing)
+StopReason = Literal["interval", "sampling_seconds", "max_invocations"]
+STOP_REASONS: tuple[StopReason, ...] = get_args(StopReason)
+EvidenceValue = str | float | int | bool | None | tuple[float, ...]  # None: could not be read
 
 # Fewer samples than this have no distribution-free 95 % interval for their median: 1 - 2 / 2**5 < 0.95.
 MIN_INVOCATIONS = 6
@@ -48,24 +49,28 @@ class Target:
 class MeasurementSettings:
     """How samples are taken. Times are wall-clock bounds of one job on the device.
 
-    After ``warmup_invocations``, samples are taken until ``sampling_seconds`` are spent or there are
-    ``max_invocations``, but never fewer than ``min_invocations`` (at least 6, so that the median has a 95 %
-    interval). ``timeout_seconds`` covers the whole job, the interpreter's start included;
-    ``memory_limit_mb`` is what the model may allocate beyond the idle interpreter.
+    After a warm-up that ends when the samples settle, or after ``warmup_seconds``, invocations are sampled
+    until the 95 % confidence interval of their median is narrow enough: (high - low) / median at most
+    ``interval_width``. ``sampling_seconds`` and ``max_invocations`` are the budget; ``min_invocations`` (at
+    least 6, so that the median has a 95 % interval) are taken in any case. ``timeout_seconds`` covers the
+    whole job, the interpreter's start included; ``memory_limit_mb`` is what the model may allocate beyond the
+    idle interpreter.
     """
 
-    warmup_invocations: int = 5
+    interval_width: float = 0.01
     min_invocations: int = 30
-    max_invocations: int = 300
-    sampling_seconds: float = 2.0
-    timeout_seconds: float = 60.0
+    max_invocations: int = 2000
+    warmup_seconds: float = 2.0
+    sampling_seconds: float = 10.0
+    timeout_seconds: float = 120.0
     memory_limit_mb: int = 1024
 
     def __post_init__(self) -> None:
         for name, low, high in (
-            ("warmup_invocations", 0, MAX_INVOCATIONS),
+            ("interval_width", 0.0001, 1.0),
             ("min_invocations", MIN_INVOCATIONS, MAX_INVOCATIONS),
             ("max_invocations", self.min_invocations, MAX_INVOCATIONS),
+            ("warmup_seconds", 0, MAX_SECONDS),
             ("sampling_seconds", 0, MAX_SECONDS),
             ("timeout_seconds", 0.001, MAX_SECONDS),
             ("memory_limit_mb", 1, MAX_MEMORY_MB),
@@ -85,8 +90,27 @@ class Runtime:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """CPU time of the reference model on a device under one runtime and delegate; medians.
+
+    ``baseline_ms`` was measured when the device joined for the first time (or was told to calibrate anew),
+    ``recent_ms`` beside its last job. ``scale`` is the baseline over the median of all devices of its class:
+    above 1 is a slower board.
+    """
+
+    baseline_ms: float
+    recent_ms: float
+    scale: float
+
+
+@dataclass(frozen=True)
 class Device:
-    """A registered device, as its worker found it and as its owner labelled it."""
+    """A registered device, as its worker found it and as its owner labelled it.
+
+    ``state`` is what the device does now; ``standing`` whether it may get jobs: a ``draining`` device ends the
+    one that it has, a ``quarantined`` one is not trusted; ``standing_reason`` says why. ``references`` are by
+    "RUNTIME/DELEGATE".
+    """
 
     device_id: str
     name: str
@@ -96,32 +120,87 @@ class Device:
     runtimes: tuple[Runtime, ...]
     state: DeviceState
     emulated: bool = False
+    profile: str = "generic"
+    standing: Standing = "active"
+    standing_reason: str = ""
+    references: Mapping[str, Reference] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OperatorTime:
+    """One operator's share of an invocation."""
+
+    index: int
+    name: str  # such as "CONV_2D"
+    output: str  # name of its first output tensor
+    time_ms: float
 
 
 @dataclass(frozen=True)
 class Measurement:
     """Latency of one file on one device, with the evidence for it. Times are in milliseconds.
 
-    ``latency_ms`` is the median of ``samples_ms``; ``interval_ms`` its distribution-free 95 % confidence
-    interval from order statistics.
+    Attributes:
+        latency_ms: the median of ``samples_ms``.
+        interval_ms: its 95 % confidence interval, serial correlation accounted for; None: the samples drift,
+            so that there is no one latency to speak of (``stable`` is False).
+        effective_samples: how many independent samples the correlated ones are worth.
+        stopped_by: what ended the sampling; "interval" if it became as narrow as asked.
+        cpu_ms: process CPU time of each sample, summed over threads.
+        profile: the device profile whose rules the evidence was held against.
+        measured_at: seconds since the epoch, by the device's clock.
+        cached: the answer to an earlier job for the same file, device class, runtime and settings.
+        operators: time per operator, where asked for.
     """
 
     latency_ms: float
-    interval_ms: tuple[float, float]
+    interval_ms: tuple[float, float] | None
+    stable: bool
+    effective_samples: float
+    stopped_by: StopReason
     samples_ms: tuple[float, ...]
     warmup_ms: tuple[float, ...]
-    cpu_ms: tuple[float, ...]  # process CPU time of each sample, summed over threads
+    cpu_ms: tuple[float, ...]
     model_sha256: str
     device_id: str
     device_name: str
     device_class: str
     emulated: bool
+    profile: str
     runtime: str
     runtime_version: str
     threads: int
     delegate: Delegate
-    measured_at: float  # seconds since the epoch, by the device's clock
+    measured_at: float
     evidence: Mapping[str, EvidenceValue]
+    cached: bool = False
+    operators: tuple[OperatorTime, ...] = ()
+
+
+@dataclass(frozen=True)
+class StoryEntry:
+    """One thing that happened to a job; ``at`` is the coordinator's clock, seconds since the epoch."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A job as the coordinator remembers it. ``state`` is queued, running, or how it ended.
+
+    ``latency_ms`` is there if it ended in a measurement, ``message`` if in anything else.
+    """
+
+    job_id: str
+    state: str
+    submitted_at: float
+    model_sha256: str
+    target: Target
+    priority: int
+    latency_ms: float | None
+    message: str
+    story: tuple[StoryEntry, ...] = ()
 
 
 class FarmError(Exception):
@@ -141,7 +220,15 @@ class NoSuchDevice(FarmError):
 
 
 class FarmUnavailable(FarmError):
-    """No coordinator answers at the address."""
+    """No coordinator answers at the address, or it refuses this client."""
+
+
+class OrderRefused(FarmError):
+    """An operator's order that makes no sense now; the message says why."""
+
+
+class NoSuchJob(FarmError):
+    """The farm knows no job with this id."""
 
 
 def device_to_json(device: Device) -> dict[str, Any]:
@@ -150,45 +237,16 @@ def device_to_json(device: Device) -> dict[str, Any]:
 
 
 def measurement_to_json(measurement: Measurement) -> dict[str, Any]:
-    """A plain dict of the measurement, for ``json.dumps``; ``measurement_from_json`` reads it back."""
+    """A plain dict of the measurement, for ``json.dumps``."""
     return _plain(measurement)
 
 
-def measurement_from_json(data: Mapping[str, Any]) -> Measurement:
-    """The measurement that ``measurement_to_json`` wrote.
-
-    Raises:
-        ValueError: a key is missing, unknown, or holds a value of another type; the message names it.
-    """
-    names = [entry.name for entry in fields(Measurement)]
-    missing = [name for name in names if name not in data]
-    unknown = sorted(set(data) - set(names))
-    if missing or unknown:
-        raise ValueError(f"measurement: missing keys {missing}, unknown keys {unknown}; allowed are {names}")
-    interval = _numbers(data, "interval_ms")
-    if len(interval) != 2:
-        raise ValueError(f"measurement: interval_ms must hold 2 numbers, got {len(interval)}")
-    return Measurement(
-        latency_ms=_number(data["latency_ms"], "latency_ms"),
-        interval_ms=(interval[0], interval[1]),
-        samples_ms=_numbers(data, "samples_ms"),
-        warmup_ms=_numbers(data, "warmup_ms"),
-        cpu_ms=_numbers(data, "cpu_ms"),
-        model_sha256=_typed(data, "model_sha256", str),
-        device_id=_typed(data, "device_id", str),
-        device_name=_typed(data, "device_name", str),
-        device_class=_typed(data, "device_class", str),
-        emulated=_typed(data, "emulated", bool),
-        runtime=_typed(data, "runtime", str),
-        runtime_version=_typed(data, "runtime_version", str),
-        threads=_typed(data, "threads", int),
-        delegate=_delegate(data["delegate"]),
-        measured_at=_number(data["measured_at"], "measured_at"),
-        evidence=_evidence(data["evidence"]),
-    )
+def job_to_json(record: JobRecord) -> dict[str, Any]:
+    """A plain dict of the job and its story, for ``json.dumps``."""
+    return _plain(record)
 
 
-def _plain(value: Device | Measurement) -> dict[str, Any]:
+def _plain(value: Device | Measurement | JobRecord) -> dict[str, Any]:
     """``asdict`` with tuples as lists, as JSON would give them back."""
     return asdict(value, dict_factory=lambda items: {key: _listed(item) for key, item in items})
 
@@ -197,38 +255,3 @@ def _listed(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_listed(item) for item in value]
     return dict(value) if isinstance(value, Mapping) else value
-
-
-def _typed(data: Mapping[str, Any], key: str, kind: type[T]) -> T:
-    value = data[key]
-    if type(value) is not kind:
-        raise ValueError(f"measurement: {key} must be {kind.__name__}, got {value!r}")
-    return value
-
-
-def _number(value: Any, key: str) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
-        raise ValueError(f"measurement: {key} must be a finite number, got {value!r}")
-    return float(value)
-
-
-def _numbers(data: Mapping[str, Any], key: str) -> tuple[float, ...]:
-    if not isinstance(data[key], list | tuple):
-        raise ValueError(f"measurement: {key} must be a list of numbers, got {data[key]!r}")
-    return tuple(_number(value, f"{key}[{index}]") for index, value in enumerate(data[key]))
-
-
-def _delegate(value: Any) -> Delegate:
-    for delegate in DELEGATES:
-        if value == delegate:
-            return delegate
-    raise ValueError(f"measurement: delegate must be one of {', '.join(DELEGATES)}, got {value!r}")
-
-
-def _evidence(value: Any) -> dict[str, EvidenceValue]:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"measurement: evidence must be an object, got {value!r}")
-    for key, item in value.items():
-        if not isinstance(key, str) or type(item) not in (str, float, int, bool, type(None)):
-            raise ValueError(f"measurement: evidence[{key!r}] must be text, number, true, false or null")
-    return dict(value)

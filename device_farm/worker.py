@@ -1,8 +1,9 @@
 """The worker: dials the coordinator, offers this machine, and runs what it is leased, one job at a time."""
 
 import asyncio
-import hashlib
 import logging
+import random
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,34 +12,62 @@ from typing import Any
 import grpc
 
 from device_farm import convert
-from device_farm.addresses import CHANNEL_OPTIONS, short_reason
+from device_farm.credentials import Credentials, explain_connection_failure, open_aio_channel
+from device_farm.downloads import NoModel, bring_model
 from device_farm.execution import run_job
 from device_farm.facts import automatic_labels, device_class_of, find_facts
+from device_farm.holdings import Holdings
 from device_farm.jobs import (
+    Acknowledgement,
     Failed,
     Heartbeat,
+    Infeasible,
+    Introduction,
     Lease,
     LeaseResult,
     Registration,
     Revocation,
     RunOutcome,
+    RunReport,
     Welcome,
     WorkerMessage,
     choose_runtime,
+    device_id_of,
 )
+from device_farm.profiles import profile_of
+from device_farm.reference import reference_path
 from device_farm.rpc import farm_pb2 as pb
 from device_farm.rpc import farm_pb2_grpc as rpc
 from device_farm.runtimes import InstalledRuntime, find_runtimes
-from device_farm.state import StateLock, stable_device_id
+from device_farm.state import StateLock, device_key
+from device_farm.surroundings import Surroundings
+from device_farm.types import FarmUnavailable
 
 RECONNECT_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # the last one for ever
+# What a coordinator that will never take this worker answers; once it has, they may pass.
+_REFUSALS = (
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.PERMISSION_DENIED,
+    grpc.StatusCode.INVALID_ARGUMENT,
+)
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class WorkerConfig:
-    """What the device's owner says. ``runtimes`` maps names to further Pythons, ``name`` may be empty."""
+    """What the device's owner says.
+
+    Attributes:
+        farm: the coordinator's HOST:PORT.
+        state: folder for the device's key and the model that runs.
+        name: empty: the host name.
+        labels: they win over automatic ones.
+        runtimes: further runtimes, name -> Python.
+        emulated: what is measured here is no latency of real hardware.
+        profile: rules that measurements are held against; empty: those for this kind of machine.
+        credentials: what the coordinator asks for; None: it is on this machine and asks for nothing.
+    """
 
     farm: str
     state: Path
@@ -46,6 +75,8 @@ class WorkerConfig:
     labels: Mapping[str, str]
     runtimes: Mapping[str, str]
     emulated: bool = False
+    profile: str = ""
+    credentials: Credentials | None = None
 
 
 async def run_worker(config: WorkerConfig, on_registered: Callable[[Registration], None]) -> None:
@@ -54,127 +85,248 @@ async def run_worker(config: WorkerConfig, on_registered: Callable[[Registration
     Raises:
         RuntimeProblem: this machine does not offer the runtimes it should, or none at all.
         StateInUse: another worker uses the state folder.
+        BadCredentials: the device's key is damaged or open to others.
+        FarmUnavailable: the coordinator refuses this worker, and has never taken it since the start.
+        ValueError: the farm's address is malformed, or needs credentials.
     """
     with StateLock(config.state):
-        installed = await find_runtimes(config.runtimes)
-        registration = describe_machine(config, installed)
-        worker = _Worker(config, registration, {entry.runtime.name: entry for entry in installed})
-        failures = 0
-
-        def welcomed() -> None:
-            nonlocal failures
-            failures = 0
-            on_registered(registration)
-
-        while True:
-            try:
-                await worker.session(welcomed)
-                reason = "the coordinator closed the connection"
-            except grpc.aio.AioRpcError as error:
-                stopped = error.code() == grpc.StatusCode.CANCELLED
-                reason = "the coordinator stopped" if stopped else short_reason(error.details())
-            delay = RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]
-            failures += 1
-            logger.warning("no farm at %s: %s; trying again in %g s", config.farm, reason, delay)
-            await asyncio.sleep(delay)
+        installed = await find_runtimes(config.runtimes, reference_path())
+        worker = _Worker(config, describe_machine(config, installed), installed)
+        try:
+            await worker.stay_connected(on_registered)
+        finally:
+            await worker.stop_job("the worker stops")
 
 
 def describe_machine(config: WorkerConfig, installed: tuple[InstalledRuntime, ...]) -> Registration:
-    """What this worker registers: facts found, labels given (which win over automatic ones), runtimes."""
+    """What this worker registers: facts found, labels given, runtimes with their reference times."""
     facts = find_facts()
     return Registration(
-        device_id=stable_device_id(config.state),
+        device_id=device_id_of(device_key(config.state)),
         name=config.name or facts["hostname"],
         device_class=device_class_of(facts),
         labels={**automatic_labels(facts), **config.labels},
         facts=facts,
         runtimes=tuple(entry.runtime for entry in installed),
         emulated=config.emulated,
+        profile=config.profile or profile_of(facts, config.emulated),
+        references_ms={
+            f"{entry.runtime.name}/{delegate}": times_ms
+            for entry in installed
+            for delegate, times_ms in entry.references_ms.items()
+        },
     )
 
 
-class _Worker:
-    def __init__(
-        self, config: WorkerConfig, registration: Registration, installed: Mapping[str, InstalledRuntime]
-    ) -> None:
-        self._config, self._registration, self._installed = config, registration, installed
-        self._token: int | None = None
-        self._job: asyncio.Task[None] | None = None
+def reconnect_delay(device_id: str, failures: int) -> float:
+    """Seconds until the next attempt after so many in a row failed.
 
-    async def session(self, on_welcome: Callable[[], None]) -> None:
-        """One connection to the coordinator; ``on_welcome`` is called when it has registered us."""
-        outbox: asyncio.Queue[WorkerMessage] = asyncio.Queue()
-        outbox.put_nowait(self._registration)
-        async with grpc.aio.insecure_channel(self._config.farm, options=CHANNEL_OPTIONS) as channel:
+    Spread by up to half either way, differently for each device and attempt: a thousand workers that lost the
+    same coordinator do not come back at once.
+    """
+    seconds = RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS)) - 1]
+    return seconds * random.Random(f"{device_id} {failures}").uniform(0.5, 1.5)
+
+
+@dataclass(frozen=True)
+class _Connection:
+    """A connection in which the coordinator has welcomed us."""
+
+    stub: Any
+    outbox: asyncio.Queue[WorkerMessage | None]
+    lease_seconds: float
+
+
+class _Worker:
+    """The process's life. The job and what it holds outlast connections, which come and go."""
+
+    def __init__(
+        self, config: WorkerConfig, registration: Registration, installed: tuple[InstalledRuntime, ...]
+    ) -> None:
+        self._config, self._registration = config, registration
+        self._installed = {entry.runtime.name: entry for entry in installed}
+        self._key = device_key(config.state)
+        self._incarnation = secrets.token_hex(16)
+        self._surroundings = Surroundings()
+        self._holdings = Holdings()
+        self._job: asyncio.Task[None] | None = None
+        self._connection: _Connection | None = None
+        self._lapse: asyncio.TimerHandle | None = None
+
+    async def stay_connected(self, on_registered: Callable[[Registration], None]) -> None:
+        """Connects again and again; says each reason once per outage."""
+        failures, said, ever_welcomed = 0, set[str](), False
+
+        def welcomed() -> None:
+            nonlocal failures, ever_welcomed
+            failures, ever_welcomed = 0, True
+            said.clear()
+            on_registered(self._registration)
+
+        while True:
+            try:
+                await self._converse(welcomed)
+                reason = "the coordinator closed the connection"
+            except grpc.aio.AioRpcError as error:
+                reason = self._explain(error)
+                if error.code() in _REFUSALS and not ever_welcomed:
+                    raise FarmUnavailable(f"{self._config.farm}: {reason}") from None
+            failures += 1
+            if reason not in said:
+                logger.warning("no farm at %s: %s; trying again until it answers", self._config.farm, reason)
+                said.add(reason)
+            await asyncio.sleep(reconnect_delay(self._registration.device_id, failures))
+
+    def _explain(self, error: grpc.aio.AioRpcError) -> str:
+        match error.code():
+            case grpc.StatusCode.CANCELLED:
+                return "the coordinator stopped"
+            case grpc.StatusCode.UNAVAILABLE:
+                return explain_connection_failure(
+                    error.details(), self._config.farm, self._config.credentials
+                )
+            case _:
+                return f"the coordinator refuses this worker: {error.details()}"
+
+    async def _converse(self, on_welcome: Callable[[], None]) -> None:
+        """One connection, from the introduction to its end."""
+        outbox: asyncio.Queue[WorkerMessage | None] = asyncio.Queue()
+        outbox.put_nowait(self._introduction())
+        beating: asyncio.Task[None] | None = None
+        async with open_aio_channel(self._config.farm, self._config.credentials) as channel:
             stub: Any = rpc.FleetStub(channel)
-            heart: asyncio.Task[None] | None = None
             try:
                 async for wire in stub.Work(_outgoing(outbox)):
-                    match convert.coordinator_message_from_wire(wire):
-                        case Welcome(heartbeat_seconds):
-                            heart = asyncio.create_task(self._beat(heartbeat_seconds, outbox))
+                    match self._understood(wire):
+                        case Welcome(heartbeat_seconds, lease_seconds):
+                            self._connected(_Connection(stub, outbox, lease_seconds))
+                            beating = asyncio.create_task(self._beat(heartbeat_seconds, outbox))
                             on_welcome()
                         case Lease() as lease:
-                            await self._stop_job("a new lease was granted")
-                            self._token = lease.token
-                            self._job = asyncio.create_task(self._work(lease, stub, outbox))
+                            await self._begin(lease)
+                        case Acknowledgement(token):
+                            self._holdings = self._holdings.dropped(token)
                         case Revocation(token, reason):
-                            if token == self._token:
-                                await self._stop_job(reason)
+                            await self._revoke(token, reason)
             finally:
-                if heart is not None:
-                    heart.cancel()
-                await self._stop_job("the connection ended")
+                if beating is not None:
+                    beating.cancel()
+                outbox.put_nowait(None)
+                self._disconnected()
 
-    async def _beat(self, seconds: float, outbox: asyncio.Queue[WorkerMessage]) -> None:
+    def _introduction(self) -> Introduction:
+        return Introduction(self._registration, self._key, self._incarnation, self._holdings.tokens)
+
+    def _understood(self, wire: pb.CoordinatorMessage) -> Any:
+        """The message; None for one that only a newer worker would understand."""
+        try:
+            return convert.coordinator_message_from_wire(wire)
+        except ValueError as error:
+            logger.warning("the coordinator sent what this worker does not understand: %s", error)
+            if wire.HasField("lease"):
+                refusal = Failed(f"this worker does not understand the job: {error}")
+                self._send(LeaseResult(wire.lease.token, refusal))
+            return None
+
+    def _connected(self, connection: _Connection) -> None:
+        self._connection = connection
+        if self._lapse is not None:
+            self._lapse.cancel()
+            self._lapse = None
+        for result in self._holdings.results:
+            self._send(result)
+
+    def _disconnected(self) -> None:
+        """The job may go on until the coordinator gives its lease to another device."""
+        if self._connection is not None:
+            loop = asyncio.get_running_loop()
+            self._lapse = loop.call_later(self._connection.lease_seconds, self._give_up)
+            self._connection = None
+
+    def _give_up(self) -> None:
+        if self._holdings.running is not None:
+            self._cancel_job("its lease has lapsed, without a coordinator")
+
+    async def _beat(self, seconds: float, outbox: asyncio.Queue[WorkerMessage | None]) -> None:
         while True:
-            tokens = () if self._token is None else (self._token,)
-            outbox.put_nowait(Heartbeat(tokens))
+            outbox.put_nowait(Heartbeat(self._holdings.tokens))
             await asyncio.sleep(seconds)
 
-    async def _work(self, lease: Lease, stub: Any, outbox: asyncio.Queue[WorkerMessage]) -> None:
-        outcome = await self._outcome(lease, stub)
-        logger.info("job %s: %s", lease.job.job_id[:8], type(outcome).__name__.lower())
-        self._token = None
-        outbox.put_nowait(LeaseResult(lease.token, outcome))
+    def _send(self, message: WorkerMessage) -> None:
+        """Without a connection, nothing: results are sent again in the next one."""
+        if self._connection is not None:
+            self._connection.outbox.put_nowait(message)
+
+    async def _begin(self, lease: Lease) -> None:
+        if lease.token in self._holdings.tokens:
+            return  # heard before
+        await self.stop_job("a new lease was granted")
+        self._holdings = self._holdings.started(lease.token)
+        assert self._connection is not None
+        self._job = asyncio.create_task(self._work(lease, self._connection.stub))
+
+    async def _revoke(self, token: int, reason: str) -> None:
+        if token == self._holdings.running:
+            await self.stop_job(reason)
+        self._holdings = self._holdings.dropped(token)
+
+    async def _work(self, lease: Lease, stub: Any) -> None:
+        try:
+            outcome = await self._outcome(lease, stub)
+        except Exception as error:
+            logger.exception("job %s: this worker failed", lease.job.job_id[:8])
+            outcome = Failed(f"the worker failed: {error!r}")
+        logger.info("job %s: %s", lease.job.job_id[:8], _in_words(outcome))
+        self._holdings = self._holdings.ended(lease.token, outcome)
+        self._send(LeaseResult(lease.token, outcome))
 
     async def _outcome(self, lease: Lease, stub: Any) -> RunOutcome:
-        job = lease.job
-        runtime = choose_runtime(job.target, self._registration.runtimes)
+        runtime = choose_runtime(lease.job.target, self._registration.runtimes)
         if runtime is None:
-            return Failed(f"no runtime {job.target.runtime} here", retryable=False)
-        model = self._config.state / "model.tflite"
+            return Failed(f"no runtime {lease.job.target.runtime} here", retryable=False)
+        installed = self._installed[runtime.name]
+        path = self._config.state / "model.tflite"
         try:
-            await _download(stub, job.model_sha256, model)
-            return await run_job(job, model, self._installed[runtime.name])
-        except grpc.aio.AioRpcError as error:
-            return Failed(f"cannot fetch the model: {short_reason(error.details())}")
+            return await run_job(
+                lease.job,
+                lambda: bring_model(lease, stub, path),
+                installed,
+                reference_path(),
+                self._surroundings,
+            )
+        except NoModel as problem:
+            return Failed(str(problem))
         except OSError as error:
-            return Failed(f"cannot run the job: {error}")
+            return Failed(f"cannot start {installed.python}: {error.strerror or error}")
         finally:
-            model.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
-    async def _stop_job(self, reason: str) -> None:
+    async def stop_job(self, reason: str) -> None:
         """Kills what runs, if anything does, and waits until it is gone."""
-        job, self._job, self._token = self._job, None, None
-        if job is None or job.done():
-            return
-        logger.info("stopping the job: %s", reason)
-        job.cancel()
-        await asyncio.wait({job})  # unlike awaiting the job, this lets a cancellation of the worker through
+        self._cancel_job(reason)
+        if self._job is not None:
+            await asyncio.wait({self._job})  # unlike awaiting the job, this lets our own cancellation through
+            self._job = None
+
+    def _cancel_job(self, reason: str) -> None:
+        if self._holdings.running is not None:
+            self._holdings = self._holdings.dropped(self._holdings.running)
+        if self._job is not None and not self._job.done() and not self._job.cancelling():
+            logger.info("stopping the job: %s", reason)
+            self._job.cancel()
 
 
-async def _outgoing(outbox: asyncio.Queue[WorkerMessage]) -> AsyncIterator[pb.WorkerMessage]:
-    while True:
-        yield convert.worker_message_to_wire(await outbox.get())
+def _in_words(outcome: RunOutcome) -> str:
+    match outcome:
+        case RunReport():
+            return f"measured, {len(outcome.samples_ms)} invocations"
+        case Infeasible(message):
+            return f"infeasible: {message}"
+        case Failed(message):
+            return f"failed: {message}"
 
 
-async def _download(stub: Any, sha256: str, path: Path) -> None:
-    """Fetches a model; raises OSError if what arrives is not what its hash says."""
-    digest = hashlib.sha256()
-    with path.open("wb") as file:
-        async for chunk in stub.DownloadModel(pb.DownloadModelRequest(sha256=sha256)):
-            digest.update(chunk.data)
-            file.write(chunk.data)
-    if digest.hexdigest() != sha256:
-        raise OSError(f"the model arrived damaged: SHA-256 {digest.hexdigest()}, wanted {sha256}")
+async def _outgoing(outbox: asyncio.Queue[WorkerMessage | None]) -> AsyncIterator[pb.WorkerMessage]:
+    """What is put into the outbox, up to a None."""
+    while (message := await outbox.get()) is not None:
+        yield convert.worker_message_to_wire(message)

@@ -197,12 +197,13 @@ def judge_ray_settings(address: str | None) -> Finding:
 def check_farm(address: str) -> Finding:
     """Whether a coordinator answers at ``address`` (HOST:PORT) and has a device online."""
     from device_farm.client import FarmClient
+    from device_farm.credentials import default_credentials
     from device_farm.types import FarmError
 
     try:
-        with FarmClient(address) as client:
+        with FarmClient(address, credentials=default_credentials()) as client:
             devices = client.devices()
-    except FarmError as error:
+    except (FarmError, ValueError) as error:
         return Finding("device farm", "bad", str(error), f"start it: device-farm serve --listen {address}")
     online = [device for device in devices if device.state != "offline"]
     if not online:

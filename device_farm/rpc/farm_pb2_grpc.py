@@ -45,6 +45,21 @@ class FarmStub:
                 request_serializer=device__farm_dot_rpc_dot_farm__pb2.MeasureRequest.SerializeToString,
                 response_deserializer=device__farm_dot_rpc_dot_farm__pb2.JobUpdate.FromString,
                 _registered_method=True)
+        self.CancelJob = channel.unary_unary(
+                '/device_farm.v1.Farm/CancelJob',
+                request_serializer=device__farm_dot_rpc_dot_farm__pb2.CancelJobRequest.SerializeToString,
+                response_deserializer=device__farm_dot_rpc_dot_farm__pb2.CancelJobResponse.FromString,
+                _registered_method=True)
+        self.GetJob = channel.unary_unary(
+                '/device_farm.v1.Farm/GetJob',
+                request_serializer=device__farm_dot_rpc_dot_farm__pb2.GetJobRequest.SerializeToString,
+                response_deserializer=device__farm_dot_rpc_dot_farm__pb2.JobRecord.FromString,
+                _registered_method=True)
+        self.ListJobs = channel.unary_unary(
+                '/device_farm.v1.Farm/ListJobs',
+                request_serializer=device__farm_dot_rpc_dot_farm__pb2.ListJobsRequest.SerializeToString,
+                response_deserializer=device__farm_dot_rpc_dot_farm__pb2.ListJobsResponse.FromString,
+                _registered_method=True)
         self.ListDevices = channel.unary_unary(
                 '/device_farm.v1.Farm/ListDevices',
                 request_serializer=device__farm_dot_rpc_dot_farm__pb2.ListDevicesRequest.SerializeToString,
@@ -57,15 +72,37 @@ class FarmServicer:
     """
 
     def UploadModel(self, request_iterator, context):
-        """Stores a model file under its content hash. INVALID_ARGUMENT: not a TFLite file, or larger than allowed.
+        """Stores a model file under its content hash. INVALID_ARGUMENT: not a whole TFLite file, or larger than allowed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Measure(self, request, context):
-        """Submits one job and reports on it until its one outcome, the last message. Ending the call cancels the job.
-        NOT_FOUND: no such model is stored. ALREADY_EXISTS: a job with this id is under way.
+        """Submits one job, durably before the first update, and reports on it until its one outcome, the last message.
+        Called again with the same job (after a lost connection), it goes on reporting on that job.
+        NOT_FOUND: no such model is stored. ALREADY_EXISTS: another job has this id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelJob(self, request, context):
+        """Ends a job that nobody wants any longer; harmless if it has ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetJob(self, request, context):
+        """A job with its story. NOT_FOUND: no job has this id, or an id that starts so.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJobs(self, request, context):
+        """The jobs submitted last, newest first, without their stories.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -89,6 +126,21 @@ def add_FarmServicer_to_server(servicer, server):
                     servicer.Measure,
                     request_deserializer=device__farm_dot_rpc_dot_farm__pb2.MeasureRequest.FromString,
                     response_serializer=device__farm_dot_rpc_dot_farm__pb2.JobUpdate.SerializeToString,
+            ),
+            'CancelJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelJob,
+                    request_deserializer=device__farm_dot_rpc_dot_farm__pb2.CancelJobRequest.FromString,
+                    response_serializer=device__farm_dot_rpc_dot_farm__pb2.CancelJobResponse.SerializeToString,
+            ),
+            'GetJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetJob,
+                    request_deserializer=device__farm_dot_rpc_dot_farm__pb2.GetJobRequest.FromString,
+                    response_serializer=device__farm_dot_rpc_dot_farm__pb2.JobRecord.SerializeToString,
+            ),
+            'ListJobs': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJobs,
+                    request_deserializer=device__farm_dot_rpc_dot_farm__pb2.ListJobsRequest.FromString,
+                    response_serializer=device__farm_dot_rpc_dot_farm__pb2.ListJobsResponse.SerializeToString,
             ),
             'ListDevices': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDevices,
@@ -162,6 +214,87 @@ class Farm:
             _registered_method=True)
 
     @staticmethod
+    def CancelJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/device_farm.v1.Farm/CancelJob',
+            device__farm_dot_rpc_dot_farm__pb2.CancelJobRequest.SerializeToString,
+            device__farm_dot_rpc_dot_farm__pb2.CancelJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/device_farm.v1.Farm/GetJob',
+            device__farm_dot_rpc_dot_farm__pb2.GetJobRequest.SerializeToString,
+            device__farm_dot_rpc_dot_farm__pb2.JobRecord.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJobs(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/device_farm.v1.Farm/ListJobs',
+            device__farm_dot_rpc_dot_farm__pb2.ListJobsRequest.SerializeToString,
+            device__farm_dot_rpc_dot_farm__pb2.ListJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListDevices(request,
             target,
             options=(),
@@ -178,6 +311,82 @@ class Farm:
             '/device_farm.v1.Farm/ListDevices',
             device__farm_dot_rpc_dot_farm__pb2.ListDevicesRequest.SerializeToString,
             device__farm_dot_rpc_dot_farm__pb2.ListDevicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
+class OperationsStub:
+    """What the fleet's operator calls.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.OrderDevice = channel.unary_unary(
+                '/device_farm.v1.Operations/OrderDevice',
+                request_serializer=device__farm_dot_rpc_dot_farm__pb2.DeviceOrder.SerializeToString,
+                response_deserializer=device__farm_dot_rpc_dot_farm__pb2.OrderDeviceResponse.FromString,
+                _registered_method=True)
+
+
+class OperationsServicer:
+    """What the fleet's operator calls.
+    """
+
+    def OrderDevice(self, request, context):
+        """NOT_FOUND: no such device. FAILED_PRECONDITION: the order makes no sense now; the message says why.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_OperationsServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'OrderDevice': grpc.unary_unary_rpc_method_handler(
+                    servicer.OrderDevice,
+                    request_deserializer=device__farm_dot_rpc_dot_farm__pb2.DeviceOrder.FromString,
+                    response_serializer=device__farm_dot_rpc_dot_farm__pb2.OrderDeviceResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'device_farm.v1.Operations', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('device_farm.v1.Operations', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class Operations:
+    """What the fleet's operator calls.
+    """
+
+    @staticmethod
+    def OrderDevice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/device_farm.v1.Operations/OrderDevice',
+            device__farm_dot_rpc_dot_farm__pb2.DeviceOrder.SerializeToString,
+            device__farm_dot_rpc_dot_farm__pb2.OrderDeviceResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -216,7 +425,8 @@ class FleetServicer:
     """
 
     def Work(self, request_iterator, context):
-        """The first message must be a Registration; the coordinator answers it with Welcome.
+        """The first message must be an Introduction; the coordinator answers it with Welcome.
+        ALREADY_EXISTS: another process is connected for this device. UNAUTHENTICATED: not the key of this device id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -28,21 +28,29 @@ DataOption = Annotated[
 FarmOption = Annotated[
     str | None,
     typer.Option(
-        metavar="HOST:PORT", help="Device farm that measures latency.  [default: one on this machine]"
+        metavar="HOST:PORT",
+        help="Device farm that measures latency; one on another machine asks for credentials, in the file that "
+        "DEVICE_FARM_CREDENTIALS names.  [default: one on this machine]",
     ),
 ]
 
 
 def check_farm_address(farm: str | None) -> None:
-    """Raises UsageError unless ``farm`` is None or HOST:PORT; nothing is contacted."""
-    from device_farm.addresses import parse_address
+    """Raises UsageError unless ``farm`` is None, or HOST:PORT with the credentials that it asks for."""
+    from device_farm.addresses import is_loopback, parse_address
+    from device_farm.credentials import CREDENTIALS_VARIABLE, default_credentials
 
     if farm is None:
         return
     try:
-        parse_address(farm)
+        host, _ = parse_address(farm)
+        credentials = default_credentials()
     except ValueError as error:
         raise UsageError(f"--farm: {error}") from None
+    if credentials is None and not is_loopback(host):
+        raise UsageError(
+            f"--farm: {farm} is on another machine: name its file of credentials in {CREDENTIALS_VARIABLE}"
+        )
 
 
 def check_ray_address(address: str | None) -> None:

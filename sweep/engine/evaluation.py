@@ -6,10 +6,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from device_farm.client import FarmClient
-from device_farm.local import LocalFarm
 from device_farm.types import Measurement, Target
 from sweep.data import Dataset
+from sweep.engine.farm import open_farm
 from sweep.engine.stages import FINAL
 from sweep.engine.target import resolve_target
 from sweep.export import check_contract
@@ -42,7 +41,7 @@ def evaluate_file(model: Path, dataset: Dataset, target: Target, farm: str | Non
         "frames": judgement.frames,
         **metrics,
         "latency_ms": measurement.latency_ms,
-        "interval_ms": list(measurement.interval_ms),
+        "interval_ms": None if measurement.interval_ms is None else list(measurement.interval_ms),
         "final_score": final_score(metrics["si_rmse"], measurement.latency_ms),
         "device_class": measurement.device_class,
         "emulated": measurement.emulated,
@@ -56,9 +55,7 @@ def evaluate_file(model: Path, dataset: Dataset, target: Target, farm: str | Non
 
 def _measure(model: Path, target: Target, farm: str | None) -> Measurement:
     with ExitStack() as stack:
-        if farm is None:
-            state = Path(stack.enter_context(TemporaryDirectory(prefix="depth-sweep-farm-")))
-            farm = stack.enter_context(LocalFarm(state)).address
-        client = stack.enter_context(FarmClient(farm))
+        state = Path(stack.enter_context(TemporaryDirectory(prefix="depth-sweep-farm-")))
+        client = open_farm(stack, farm, state)
         exact = resolve_target(target, client.devices()).exact
         return client.measure(model, exact, FINAL)

@@ -14,18 +14,18 @@ from types import FrameType
 from typing import Any
 
 from device_farm.client import FarmClient
-from device_farm.local import LocalFarm
 from device_farm.types import Target
 from sweep.data import Dataset, default_cache
 from sweep.engine import ray_runtime
 from sweep.engine.driver import AttemptResources, Driver
+from sweep.engine.farm import is_here, open_farm
 from sweep.engine.files import Runs, SweepFiles
 from sweep.engine.ledger import Ledger, Observer
 from sweep.engine.publishing import Housekeeping, Publisher
 from sweep.engine.searcher import AttemptSearcher
 from sweep.engine.settings import ResolvedTarget, RunSettings, Workplace, difference
 from sweep.engine.stages import Measurer, Stages
-from sweep.engine.target import is_loopback, resolve_target
+from sweep.engine.target import resolve_target
 from sweep.judging.baselines import Baselines
 from sweep.lifecycle import Journal, SweepState
 from sweep.lifecycle.events import SweepEnded, SweepResumed, SweepStarted
@@ -166,8 +166,7 @@ def run_sweep(
 def _open_farm(
     stack: ExitStack, settings: RunSettings, space: Space, files: SweepFiles
 ) -> tuple[FarmClient, ResolvedTarget]:
-    address = settings.farm or stack.enter_context(LocalFarm(files.farm)).address
-    client = stack.enter_context(FarmClient(address))
+    client = open_farm(stack, settings.farm, files.farm)
     asked = space.document.target
     target = Target(dict(asked.labels), asked.runtime, asked.threads, asked.delegate)
     return client, resolve_target(target, client.devices())
@@ -175,8 +174,7 @@ def _open_farm(
 
 def _quiet_directory(settings: RunSettings) -> Path | None:
     """Training steps aside for measurements whenever a device may be this machine; shared by all its sweeps."""
-    here = settings.farm is None or is_loopback(settings.farm)
-    return default_cache() / "quiet" if here else None
+    return default_cache() / "quiet" if is_here(settings.farm) else None
 
 
 def _build_driver(

@@ -32,8 +32,8 @@ from sweep.judging.score import final_score
 from sweep.lifecycle import Trial
 from sweep.lifecycle.events import TrialAdmitted, TrialCompleted, TrialFailed, TrialInfeasible
 
-ADMISSION = MeasurementSettings(min_invocations=20, sampling_seconds=1.0)
-FINAL = MeasurementSettings(min_invocations=30, sampling_seconds=2.0)
+ADMISSION = MeasurementSettings(interval_width=0.03, min_invocations=20, sampling_seconds=1.0)
+FINAL = MeasurementSettings(interval_width=0.01, min_invocations=30, sampling_seconds=3.0)
 
 
 class Tasks(Protocol):

@@ -1,7 +1,6 @@
 """What a sweep measures on: finds the farm's devices for a target and pins their class and runtime."""
 
 from collections.abc import Sequence
-from ipaddress import ip_address
 
 from device_farm.types import Device, Target
 from sweep.engine.settings import ResolvedTarget
@@ -47,17 +46,6 @@ def describe(target: Target) -> str:
     labels = ", ".join(f"{key}={value}" for key, value in target.labels.items()) or "any labels"
     runtime = f"runtime {target.runtime}" if target.runtime else "any runtime"
     return f"{labels}, {runtime}, delegate {target.delegate}"
-
-
-def is_loopback(address: str) -> bool:
-    """True if ``HOST:PORT`` names this machine, so that its devices may be this machine as well."""
-    host = address.rsplit(":", 1)[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _runtime(device: Device, target: Target) -> str:

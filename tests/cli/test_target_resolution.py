@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from device_farm.types import Device, Runtime, Target
+from sweep.engine.farm import is_here
 from sweep.engine.settings import ResolvedTarget, difference
-from sweep.engine.target import TargetError, is_loopback, matches, resolve_target
+from sweep.engine.target import TargetError, matches, resolve_target
 
 TFLITE = Runtime("tflite-2.14.0", "2.14.0", ("none", "xnnpack"))
 OLD = Runtime("tflite-2.5.0", "2.5.0", ("none",))
@@ -93,7 +94,7 @@ def test_labels_runtime_and_delegate_must_all_match(target: Target, expected: bo
     ],
 )
 def test_loopback_addresses_are_told_apart(address: str, expected: bool) -> None:
-    assert is_loopback(address) is expected
+    assert is_here(address) is expected
 
 
 def test_identities_differ_by_the_keys_whose_values_do() -> None:

@@ -3,21 +3,22 @@
 import asyncio
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
 import pytest
 from farm_models import add_model
+from farm_reports import introduction
 
 from device_farm import convert
 from device_farm.client import FarmClient
-from device_farm.jobs import CoordinatorMessage, Lease, Registration, WorkerMessage
+from device_farm.jobs import Acknowledgement, CoordinatorMessage, Introduction, Lease, WorkerMessage
 from device_farm.local import LocalFarm
 from device_farm.rpc import farm_pb2_grpc as rpc
 from device_farm.scheduling import Policy
 from device_farm.server import serve
-from device_farm.types import MeasurementSettings, Runtime
+from device_farm.types import MeasurementSettings
 
 WAIT_SECONDS = 30.0
 
@@ -30,7 +31,12 @@ def model() -> bytes:
 @pytest.fixture(scope="session")
 def quick() -> MeasurementSettings:
     return MeasurementSettings(
-        warmup_invocations=2, min_invocations=8, max_invocations=20, sampling_seconds=0.1, timeout_seconds=60
+        interval_width=1.0,
+        min_invocations=8,
+        max_invocations=20,
+        warmup_seconds=0.05,
+        sampling_seconds=0.1,
+        timeout_seconds=60,
     )
 
 
@@ -82,12 +88,12 @@ def coordinator(tmp_path: Path) -> Iterator[Coordinator]:
 class ScriptedWorker:
     """A worker's stream in the test's hands."""
 
-    def __init__(self, address: str, registration: Registration) -> None:
-        self.registration = registration
+    def __init__(self, address: str, words: Introduction) -> None:
+        self.introduction = words
         self._channel = grpc.insecure_channel(address)
         self._outbox: queue.Queue = queue.Queue()
         self._call = rpc.FleetStub(self._channel).Work(iter(self._outbox.get, None))
-        self.send(registration)
+        self.send(words)
         self.receive()  # the welcome
 
     def send(self, message: WorkerMessage) -> None:
@@ -97,7 +103,9 @@ class ScriptedWorker:
         return convert.coordinator_message_from_wire(next(self._call))
 
     def receive_lease(self) -> Lease:
-        message = self.receive()
+        """The next lease; acknowledgements before it are passed over."""
+        while isinstance(message := self.receive(), Acknowledgement):
+            pass
         assert isinstance(message, Lease), message
         return message
 
@@ -109,26 +117,23 @@ class ScriptedWorker:
 
 @pytest.fixture
 def scripted_worker(coordinator: Coordinator) -> Iterator[ScriptedWorker]:
-    worker = ScriptedWorker(coordinator.address, registration())
+    worker = ScriptedWorker(coordinator.address, introduction())
     yield worker
     worker.close()
 
 
-def registration(device_id: str = "d1", **changes: object) -> Registration:
-    known = {
-        "device_id": device_id,
-        "name": f"board-{device_id}",
-        "device_class": "raspberrypi-4b",
-        "labels": {"soc": "bcm2711"},
-        "facts": {"cores": "4"},
-        "runtimes": (Runtime("tflite-2.14.0", "2.14.0", ("none", "xnnpack")),),
-    }
-    return Registration(**{**known, **changes})
-
-
 @pytest.fixture
-def make_registration():
-    return registration
+def connect_worker(coordinator: Coordinator) -> Iterator[Callable[[Introduction], ScriptedWorker]]:
+    """Connects further scripted workers to the coordinator."""
+    workers: list[ScriptedWorker] = []
+
+    def connect(words: Introduction) -> ScriptedWorker:
+        workers.append(ScriptedWorker(coordinator.address, words))
+        return workers[-1]
+
+    yield connect
+    for worker in workers:
+        worker.close()
 
 
 @pytest.fixture

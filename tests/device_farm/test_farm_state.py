@@ -1,5 +1,4 @@
 import hashlib
-import json
 import os
 
 import pytest
@@ -7,10 +6,10 @@ from farm_models import add_model
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_farm.acceptance import RefusedModel
-from device_farm.state import JobLog, ModelStore, StateInUse, StateLock, default_state_dir, stable_device_id
+from device_farm.model_check import RefusedModel
+from device_farm.state import ModelStore, StateInUse, StateLock, default_state_dir
 
-HEADER = b"\x20\0\0\0TFL3"
+MODEL = add_model()
 
 
 def store_model(store: ModelStore, data: bytes, age: int = 0) -> str:
@@ -42,28 +41,25 @@ def test_what_a_crash_left_behind_is_removed(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@given(st.binary(max_size=40), st.integers(1, 9))
-def test_bytes_are_taken_only_with_the_identifier_however_they_are_cut(tmp_path_factory, data, step):
+@given(st.integers(1, 2 * len(MODEL)), st.integers(1, len(MODEL)), st.binary(max_size=9))
+def test_whole_files_are_taken_and_cut_ones_refused_however_they_are_sent(tmp_path_factory, step, kept, tail):
     folder = tmp_path_factory.mktemp("store")
-    valid = len(data) >= 8 and data[4:8] == b"TFL3"
 
-    def upload() -> None:
+    def upload(data: bytes) -> None:
         with ModelStore(folder).begin_upload() as upload:
             for start in range(0, len(data), step):
                 upload.write(data[start : start + step])
             upload.commit()
 
-    if valid:
-        upload()
-    else:
-        with pytest.raises(RefusedModel):
-            upload()
-    assert len(list(folder.iterdir())) == valid
+    upload(MODEL + tail)
+    with pytest.raises(RefusedModel):
+        upload(MODEL[: kept - 1])
+    assert [path.read_bytes() for path in folder.iterdir()] == [MODEL + tail]
 
 
 def test_an_upload_stops_at_its_bound(tmp_path):
-    with ModelStore(tmp_path).begin_upload(max_model_bytes=100) as upload:
-        upload.write(HEADER + bytes(92))
+    with ModelStore(tmp_path).begin_upload(max_model_bytes=len(MODEL)) as upload:
+        upload.write(MODEL)
         with pytest.raises(RefusedModel, match="larger than"):
             upload.write(b"x")
 
@@ -75,19 +71,11 @@ def test_only_hashes_name_files(tmp_path, name):
 
 
 def test_the_oldest_models_go_first_except_those_in_use(tmp_path):
-    store = ModelStore(tmp_path, max_bytes=250)
-    oldest, old, middle, young = (
-        store_model(store, HEADER + bytes([age]) * 92, age) for age in (40, 30, 20, 10)
-    )
+    store = ModelStore(tmp_path, max_bytes=2 * len(MODEL) + 200)
+    oldest, old, middle, young = (store_model(store, MODEL + bytes([age]), age) for age in (40, 30, 20, 10))
     store.trim(keep={oldest})
     assert {path.name for path in tmp_path.iterdir()} == {oldest, middle, young}
     assert store.path(old) is None
-
-
-def test_the_device_id_is_made_once(tmp_path):
-    first = stable_device_id(tmp_path)
-    assert len(first) == 32
-    assert stable_device_id(tmp_path) == first
 
 
 def test_a_state_folder_belongs_to_one_process_at_a_time(tmp_path):
@@ -95,19 +83,6 @@ def test_a_state_folder_belongs_to_one_process_at_a_time(tmp_path):
         StateLock(tmp_path).__enter__()
     with StateLock(tmp_path):
         pass
-
-
-def test_the_job_log_is_one_json_object_a_line(tmp_path):
-    log = JobLog(tmp_path / "jobs.jsonl")
-    log.append("submitted", "j1", model_sha256="ab")
-    log.append("failed", "j1", message="two\nlines")
-    log.close()
-    lines = [json.loads(line) for line in (tmp_path / "jobs.jsonl").read_text().splitlines()]
-    assert all(line.pop("time") > 0 for line in lines)
-    assert lines == [
-        {"event": "submitted", "job": "j1", "model_sha256": "ab"},
-        {"event": "failed", "job": "j1", "message": "two\nlines"},
-    ]
 
 
 def test_the_default_state_folder_follows_the_environment(monkeypatch, tmp_path):

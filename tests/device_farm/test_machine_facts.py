@@ -1,58 +1,56 @@
 import platform
-from pathlib import Path
+import shutil
+import struct
 
 import pytest
+from machine_trees import plant, raspberry_pi_4
 
-from device_farm.facts import automatic_labels, device_class_of, find_facts, throttled_bits
-
-
-@pytest.fixture
-def pi(tmp_path: Path) -> Path:
-    """The files of a Raspberry Pi 4 that the facts come from."""
-    files = {
-        "proc/device-tree/model": "Raspberry Pi 4 Model B Rev 1.4\0",
-        "proc/device-tree/compatible": "raspberrypi,4-model-b\0brcm,bcm2711\0",
-        "proc/cpuinfo": "processor\t: 0\nCPU part\t: 0xd08\n\nHardware\t: BCM2835\nModel\t\t: Raspberry Pi 4\n",
-        "proc/meminfo": "MemTotal:        3884392 kB\nMemFree: 1 kB\n",
-        "etc/os-release": 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n',
-        "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "ondemand\n",
-        "sys/devices/platform/soc/soc:firmware/get_throttled": "50005\n",
-    }
-    for name, text in files.items():
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return tmp_path
+from device_farm.facts import automatic_labels, device_class_of, find_facts
 
 
-def test_a_raspberry_pi_is_recognised(pi):
-    facts = find_facts(pi)
-    expected = {
-        "board": "Raspberry Pi 4 Model B Rev 1.4",
-        "soc": "bcm2711",
-        "cpu": "BCM2835",
-        "memory_mb": "3793",
-        "governor": "ondemand",
+def test_a_raspberry_pi_is_recognised(tmp_path):
+    facts = find_facts(raspberry_pi_4(tmp_path))
+    about_this_host = {"hostname", "cores", "disk_free_mb"}
+    assert {key: value for key, value in facts.items() if key not in about_this_host} == {
         "os": "Debian GNU/Linux 12 (bookworm)",
+        "kernel": platform.release(),
         "arch": platform.machine(),
+        "userland_bits": str(8 * struct.calcsize("P")),
+        "python": platform.python_version(),
+        "board": "Raspberry Pi 4 Model B Rev 1.4",
+        "board_revision": "c03114",
+        "soc": "bcm2711",
+        "cpu": "Cortex-A72",
+        "cpu_max_mhz": "1800",
+        "governor": "ondemand",
+        "memory_mb": "3793",
+        "disk_mb": str(shutil.disk_usage(tmp_path).total // 2**20),
     }
-    assert facts.items() >= expected.items()
+    assert facts.keys() >= about_this_host
     assert device_class_of(facts) == "raspberrypi-4b"
     labels = automatic_labels(facts)
     assert labels.items() >= {"board": "raspberrypi-4b", "soc": "bcm2711"}.items()
 
 
+def test_a_32_bit_kernel_tells_the_revision_as_text(tmp_path):
+    plant(tmp_path, {"proc/cpuinfo": "Hardware\t: BCM2711\nRevision\t: b03115\n"})
+    facts = find_facts(tmp_path)
+    assert (facts["board_revision"], facts["cpu"]) == ("b03115", "BCM2711")
+
+
 def test_what_cannot_be_read_is_absent(tmp_path):
     facts = find_facts(tmp_path)
-    assert not facts.keys() & {"board", "soc", "cpu", "memory_mb", "governor"}
+    boards = {"board", "board_revision", "soc", "cpu", "cpu_max_mhz", "memory_mb", "governor"}
+    assert not facts.keys() & boards
     assert device_class_of(facts) == f"{platform.machine()} unknown CPU"
     assert "soc" not in automatic_labels(facts)
 
 
-def test_this_machine_tells_its_cores_and_memory():
+def test_this_machine_tells_its_cores_memory_and_disk():
     facts = find_facts()
     assert int(facts["cores"]) >= 1
     assert int(facts["memory_mb"]) > 0
+    assert 0 <= int(facts["disk_free_mb"]) <= int(facts["disk_mb"])
 
 
 @pytest.mark.parametrize(
@@ -69,8 +67,3 @@ def test_this_machine_tells_its_cores_and_memory():
 )
 def test_the_class_names_the_board_without_its_revision(board, expected):
     assert device_class_of({"board": board, "arch": "aarch64"}) == expected
-
-
-def test_throttling_bits_are_read_where_the_firmware_tells(pi, tmp_path):
-    assert throttled_bits(pi) == "0x50005"
-    assert throttled_bits(tmp_path / "nothing") is None

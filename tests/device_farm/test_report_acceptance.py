@@ -1,98 +1,119 @@
+"""What the coordinator accepts from workers, and how it is judged."""
+
+import math
 from dataclasses import replace
 
 import pytest
+from farm_reports import SIX, introduction, job, report
 
-from device_farm.acceptance import (
-    RefusedModel,
-    RefusedReport,
-    accept_report,
-    check_model_header,
-    check_model_size,
-)
-from device_farm.jobs import Job, RunReport
-from device_farm.types import Measurement, MeasurementSettings, Runtime, Target
+from device_farm.acceptance import RefusedReport, accept_report, check_registration, why_invalid
+from device_farm.profiles import PROFILES
+from device_farm.statistics import assess
+from device_farm.types import Measurement, Runtime, Target
 
-HASH = "ab" * 32
-JOB = Job("j", HASH, Target(threads=2), MeasurementSettings(warmup_invocations=1, max_invocations=30))
-SAMPLES = tuple(float(value) for value in range(1, 31))
-REPORT = RunReport(
-    HASH, "tflite-2.14.0", "2.14.0", 2, "xnnpack", SAMPLES, (50.0,), SAMPLES, 12.0, {"throttled": None}
-)
+DEVICE = introduction("d1").registration
 
 
-def test_an_honest_report_becomes_a_measurement_of_the_registered_device(make_registration):
-    assert accept_report(REPORT, JOB, make_registration()) == Measurement(
-        latency_ms=15.5,
-        interval_ms=(10.0, 21.0),  # ranks 10 and 21 of 30
-        samples_ms=SAMPLES,
-        warmup_ms=(50.0,),
-        cpu_ms=SAMPLES,
-        model_sha256=HASH,
-        device_id="d1",
+def test_an_honest_report_becomes_a_measurement_of_the_registered_device():
+    assessment = assess(SIX)
+    assert accept_report(report(evidence={"governor": "performance"}), job(), DEVICE) == Measurement(
+        latency_ms=3.5,
+        interval_ms=assessment.interval_ms,
+        stable=True,
+        effective_samples=assessment.effective_samples,
+        stopped_by="max_invocations",
+        samples_ms=SIX,
+        warmup_ms=(),
+        cpu_ms=SIX,
+        model_sha256="ab" * 32,
+        device_id=DEVICE.device_id,
         device_name="board-d1",
         device_class="raspberrypi-4b",
         emulated=False,
+        profile="generic",
         runtime="tflite-2.14.0",
         runtime_version="2.14.0",
-        threads=2,
+        threads=1,
         delegate="xnnpack",
-        measured_at=12.0,
-        evidence={"throttled": None},
+        measured_at=1.0,
+        evidence={"governor": "performance", "reference_before_ms": 1.0, "reference_after_ms": 1.0},
+    )
+
+
+def test_the_device_says_nothing_about_itself_in_a_report():
+    device = replace(DEVICE, emulated=True, name="another", device_class="x86", profile="rpi4")
+    found = accept_report(report(), job(), device)
+    assert (found.emulated, found.device_name, found.device_class, found.profile) == (
+        *(True, "another", "x86", "rpi4"),
     )
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"samples_ms": ()}, "0 samples, wanted 30 to 30"),
-        ({"samples_ms": (*SAMPLES, 1.0)}, "31 samples"),
-        ({"samples_ms": (*SAMPLES[1:], float("nan"))}, "samples_ms holds nan"),
-        ({"samples_ms": (*SAMPLES[1:], -1.0)}, "samples_ms holds -1.0"),
-        ({"samples_ms": (*SAMPLES[1:], 0.0)}, "samples_ms holds 0.0"),
-        ({"samples_ms": (*SAMPLES[1:], float("inf"))}, "samples_ms holds inf"),
-        ({"warmup_ms": (float("nan"),)}, "warmup_ms holds nan"),
-        ({"warmup_ms": ()}, "0 warm-ups"),
-        ({"cpu_ms": SAMPLES[1:]}, "29 CPU times"),
-        ({"cpu_ms": (*SAMPLES[1:], -1.0)}, "cpu_ms holds -1.0"),
-        ({"measured_at": float("nan")}, "measured_at is nan"),
         ({"model_sha256": "cd" * 32}, "answers another question"),
-        ({"threads": 4}, "answers another question"),
+        ({"threads": 2}, "answers another question"),
         ({"delegate": "none"}, "answers another question"),
-        ({"runtime": "tflite-9"}, "answers another question"),
-        ({"runtime_version": "2.5.0"}, "answers another question"),
+        ({"runtime": "tflite-9.9.9"}, "answers another question"),
+        ({"runtime_version": "9.9.9"}, "answers another question"),
+        ({"samples_ms": ()}, "0 samples, wanted 6 to 6"),
+        ({"samples_ms": (1.0,) * 7}, "7 samples, wanted 6 to 6"),
+        ({"cpu_ms": (1.0,) * 5}, "5 CPU times for 6 samples"),
+        ({"samples_ms": (math.nan,) * 6}, "samples_ms holds nan"),
+        ({"samples_ms": (1.0,) * 5 + (math.inf,)}, "samples_ms holds inf"),
+        ({"samples_ms": (1.0,) * 5 + (0.0,)}, r"samples_ms holds 0\.0"),
+        ({"samples_ms": (1.0,) * 5 + (-1.0,)}, r"samples_ms holds -1\.0"),
+        ({"warmup_ms": (-2.0,)}, r"warmup_ms holds -2\.0"),
+        ({"cpu_ms": (-1.0,) * 6}, r"cpu_ms holds -1\.0"),
+        ({"cpu_ms": (math.nan,) * 6}, "cpu_ms holds nan"),
+        ({"reference_before_ms": ()}, "reference_before_ms is empty"),
+        ({"reference_after_ms": (0.0,)}, r"reference_after_ms holds 0\.0"),
+        ({"measured_at": math.nan}, "measured_at is nan"),
+        ({"measured_at": -1.0}, r"measured_at is -1\.0"),
     ],
 )
-def test_nonsense_is_refused(change, message, make_registration):
+def test_nonsense_is_refused(change, message):
     with pytest.raises(RefusedReport, match=message):
-        accept_report(replace(REPORT, **change), JOB, make_registration())
+        accept_report(report(**change), job(), DEVICE)
 
 
-def test_an_answer_of_another_runtime_than_asked_for_is_refused(make_registration):
-    old = Runtime("tflite-2.5.0", "2.5.0", ("none", "xnnpack"))
-    device = make_registration(runtimes=(*make_registration().runtimes, old))
-    job = replace(JOB, target=Target(runtime="tflite-2.5.0", threads=2))
+def test_an_answer_of_another_runtime_than_asked_for_is_refused():
+    old = Runtime("tflite-2.5.0", "2.5.0", ("none",))
+    device = replace(DEVICE, runtimes=(*DEVICE.runtimes, old))
+    asked = job(target=Target(runtime="tflite-2.5.0", delegate="none"))
     with pytest.raises(RefusedReport, match="answers another question"):
-        accept_report(REPORT, job, device)
+        accept_report(report(delegate="none"), asked, device)
+    honest = report(runtime="tflite-2.5.0", runtime_version="2.5.0", delegate="none")
+    assert accept_report(honest, asked, device).runtime == "tflite-2.5.0"
+
+
+def test_samples_that_drift_have_no_interval():
+    drifting = tuple(1.0 + index / 100 for index in range(100))
+    settings = replace(job().settings, max_invocations=100)
+    found = accept_report(report(drifting), job(settings=settings), DEVICE)
+    assert (found.stable, found.interval_ms) == (False, None)
+
+
+def test_evidence_is_held_against_the_devices_profile():
+    hot = report(evidence={"temperature_c_max": 84.0, "governor": "ondemand"})
+    assert why_invalid(hot, PROFILES["generic"]) is None
+    reason = why_invalid(hot, PROFILES["rpi4"])
+    assert reason is not None
+    assert "84" in reason
+    assert "ondemand" in reason
+    assert why_invalid(report(), PROFILES["rpi4"]) is None  # unknown is not bad
 
 
 @pytest.mark.parametrize(
-    ("header", "message"),
+    ("change", "message"),
     [
-        (b"", r"empty \(0 bytes\)"),
-        (b"TFL3", "only 4 bytes long"),
-        (b"\x89PNG\r\n\x1a\n", "not a TFLite file"),
+        ({"profile": "rpi9"}, "profile must be one of rpi4, generic, emulated, got 'rpi9'"),
+        ({"references_ms": {"a/b": ()}}, "references_ms of a/b are"),
+        ({"references_ms": {"a/b": (1.0, math.nan)}}, "references_ms of a/b are"),
+        ({"references_ms": {"a/b": (-1.0,)}}, "references_ms of a/b are"),
     ],
 )
-def test_a_file_without_the_identifier_is_refused(header, message):
-    with pytest.raises(RefusedModel, match=message):
-        check_model_header(header)
-
-
-def test_the_identifier_at_bytes_4_to_8_is_enough_for_the_header():
-    check_model_header(b"\x20\0\0\0TFL3")
-
-
-def test_a_model_above_the_bound_is_refused():
-    check_model_size(1024 * 1024, limit=1024 * 1024)
-    with pytest.raises(RefusedModel, match="larger than the 1 MiB"):
-        check_model_size(1024 * 1024 + 1, limit=1024 * 1024)
+def test_a_registration_that_makes_no_sense_is_refused(change, message):
+    check_registration(DEVICE)
+    with pytest.raises(ValueError, match=message):
+        check_registration(replace(DEVICE, **change))

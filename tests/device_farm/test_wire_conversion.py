@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,9 +7,13 @@ from hypothesis import strategies as st
 
 from device_farm import convert
 from device_farm.jobs import (
+    Acknowledgement,
+    Cancelled,
+    DeviceOrder,
     Failed,
     Heartbeat,
     Infeasible,
+    Introduction,
     Job,
     Lease,
     LeaseResult,
@@ -19,19 +24,35 @@ from device_farm.jobs import (
     Running,
     RunReport,
     Welcome,
+    device_id_of,
 )
 from device_farm.rpc import farm_pb2 as pb
 from device_farm.rpc.generate import GENERATED, REPOSITORY, generate
-from device_farm.types import Device, Measurement, MeasurementSettings, Runtime, Target
+from device_farm.types import (
+    STANDINGS,
+    STOP_REASONS,
+    Device,
+    JobRecord,
+    Measurement,
+    MeasurementSettings,
+    OperatorTime,
+    Reference,
+    Runtime,
+    StoryEntry,
+    Target,
+)
 
 text = st.text(max_size=8)
+tokens = st.integers(1, 2**40)
 name = st.text("abc", min_size=1, max_size=4)
 times = st.lists(st.floats(0, 1e6), max_size=4).map(tuple)
 labels = st.dictionaries(text, text, max_size=3)
 delegate = st.sampled_from(["none", "xnnpack"])
 evidence = st.dictionaries(
-    text, st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | text
+    text,
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | text | times,
 )
+moments = st.floats(0, 1e10)
 report_fields = {
     "model_sha256": text,
     "runtime": text,
@@ -41,30 +62,51 @@ report_fields = {
     "samples_ms": times,
     "warmup_ms": times,
     "cpu_ms": times,
-    "measured_at": st.floats(0, 1e10),
+    "stopped_by": st.sampled_from(STOP_REASONS),
+    "measured_at": moments,
     "evidence": evidence,
+    "operators": st.lists(
+        st.builds(OperatorTime, st.integers(0, 99), text, text, st.floats(0, 9)), max_size=2
+    ).map(tuple),
 }
-reports = st.builds(RunReport, **report_fields)
-measurements = st.builds(
-    Measurement,
-    **report_fields,
-    latency_ms=st.floats(0, 1e6),
-    interval_ms=st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)),
-    device_id=text,
-    device_name=text,
-    device_class=text,
-    emulated=st.booleans(),
-)
+reports = st.builds(RunReport, **report_fields, reference_before_ms=times, reference_after_ms=times)
+
+
+@st.composite
+def measurements(draw):
+    interval_ms = draw(st.none() | st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)))
+    return draw(
+        st.builds(
+            Measurement,
+            **report_fields,
+            latency_ms=st.floats(0, 1e6),
+            interval_ms=st.just(interval_ms),
+            stable=st.just(interval_ms is not None),
+            effective_samples=st.floats(0, 1e6),
+            device_id=text,
+            device_name=text,
+            device_class=text,
+            emulated=st.booleans(),
+            profile=text,
+            cached=st.booleans(),
+        )
+    )
+
+
 infeasible = st.builds(Infeasible, text)
 failed = st.builds(Failed, text, st.booleans())
+targets = st.builds(Target, labels, text, st.integers(1, 64), delegate)
 jobs = st.builds(
     Job,
     job_id=name,
     model_sha256=text,
-    target=st.builds(Target, labels, text, st.integers(1, 64), delegate),
-    settings=st.builds(MeasurementSettings, st.integers(0, 9), st.integers(6, 9), st.integers(9, 20)),
+    target=targets,
+    settings=st.builds(MeasurementSettings, st.floats(0.001, 1), st.integers(6, 9), st.integers(9, 20)),
     priority=st.integers(-5, 5),
     device_wait_seconds=st.floats(0, 100),
+    fresh=st.booleans(),
+    profile_operators=st.booleans(),
+    detached=st.booleans(),
 )
 device_fields = {
     "device_id": name,
@@ -76,32 +118,80 @@ device_fields = {
         st.builds(Runtime, text, text, st.lists(delegate).map(tuple)), min_size=1, max_size=2
     ).map(tuple),
     "emulated": st.booleans(),
+    "profile": text,
 }
-registrations = st.builds(Registration, **device_fields)
-devices = st.builds(Device, **device_fields, state=st.sampled_from(["idle", "busy", "offline"]))
+registrations = st.builds(
+    Registration, **device_fields, references_ms=st.dictionaries(text, times, max_size=2)
+)
+devices = st.builds(
+    Device,
+    **device_fields,
+    state=st.sampled_from(["idle", "busy", "cooling", "offline"]),
+    standing=st.sampled_from(STANDINGS),
+    standing_reason=text,
+    references=st.dictionaries(text, st.builds(Reference, *[st.floats(0, 9)] * 3), max_size=2),
+)
+records = st.builds(
+    JobRecord,
+    job_id=name,
+    state=text,
+    submitted_at=moments,
+    model_sha256=text,
+    target=targets,
+    priority=st.integers(-5, 5),
+    latency_ms=st.none() | st.floats(0, 9),
+    message=text,
+    story=st.lists(st.builds(StoryEntry, moments, text), max_size=2).map(tuple),
+)
+
+
+@st.composite
+def introductions(draw):
+    known, key = draw(registrations), draw(text)
+    known = replace(known, device_id=device_id_of(key))
+    return Introduction(known, key, draw(name), draw(st.lists(tokens, max_size=2).map(tuple)))
+
+
 outcomes = reports | infeasible | failed
-tokens = st.integers(1, 2**40)
 
 
 @given(jobs)
 def test_jobs_survive_the_wire(job):
     assert convert.job_from_wire(pb.Job.FromString(convert.job_to_wire(job).SerializeToString())) == job
+    assert convert.job_from_bytes(convert.job_to_bytes(job)) == job
+
+
+@given(registrations)
+def test_registrations_survive_the_database(registration):
+    assert convert.registration_from_bytes(convert.registration_to_bytes(registration)) == registration
+
+
+@given(records)
+def test_job_records_survive_the_wire(record):
+    assert convert.record_from_wire(convert.record_to_wire(record)) == record
+
+
+@given(st.builds(DeviceOrder, text, st.sampled_from(["drain", "resume", "quarantine", "remove"]), text))
+def test_orders_survive_the_wire(order):
+    assert convert.order_from_wire(convert.order_to_wire(order)) == order
 
 
 @given(
     st.builds(Queued, text)
     | st.builds(Running, text)
-    | measurements
+    | measurements()
     | infeasible
     | failed
     | st.builds(NoDevice, text)
+    | st.builds(Cancelled, text)
 )
 def test_updates_survive_the_wire(update):
     assert convert.update_from_wire(convert.update_to_wire(update)) == update
+    assert convert.update_from_bytes(convert.update_to_bytes(update)) == update
 
 
 @given(
-    registrations
+    introductions()
     | st.builds(Heartbeat, st.lists(tokens).map(tuple))
     | st.builds(LeaseResult, tokens, outcomes)
 )
@@ -110,7 +200,10 @@ def test_worker_messages_survive_the_wire(message):
 
 
 @given(
-    st.builds(Welcome, st.floats(0, 9)) | st.builds(Lease, tokens, jobs) | st.builds(Revocation, tokens, text)
+    st.builds(Welcome, st.floats(0, 9), st.floats(0, 9))
+    | st.builds(Lease, tokens, jobs, st.none() | st.binary(min_size=1, max_size=9))
+    | st.builds(Acknowledgement, tokens)
+    | st.builds(Revocation, tokens, text)
 )
 def test_coordinator_messages_survive_the_wire(message):
     assert convert.coordinator_message_from_wire(convert.coordinator_message_to_wire(message)) == message
@@ -136,7 +229,8 @@ def test_chunks_hold_the_bytes_in_order_and_in_small_messages(data):
         (convert.job_from_wire, pb.Job(job_id="j")),
         (convert.update_from_wire, pb.JobUpdate()),
         (convert.worker_message_from_wire, pb.WorkerMessage()),
-        (convert.worker_message_from_wire, pb.WorkerMessage(registration=pb.Registration(device_id="d"))),
+        (convert.worker_message_from_wire, pb.WorkerMessage(introduction=pb.Introduction())),
+        (convert.order_from_wire, pb.DeviceOrder(device="d", action="explode")),
         (convert.worker_message_from_wire, pb.WorkerMessage(result=pb.LeaseResult(token=1))),
         (convert.coordinator_message_from_wire, pb.CoordinatorMessage()),
     ],
@@ -163,5 +257,5 @@ def test_protobuf_is_known_to_the_converter_and_the_services_only():
     found = {
         str(path.relative_to(package)) for path in package.rglob("*.py") if "farm_pb2 as" in path.read_text()
     }
-    shells = {"client.py", "services.py", "worker.py"}
+    shells = {"client.py", "downloads.py", "inspection.py", "services.py", "worker.py"}
     assert found == {"convert.py", *shells, "rpc/farm_pb2_grpc.py"}
