@@ -56,6 +56,7 @@ from device_farm.types import Device, JobRecord, Measurement
 
 TICK_SECONDS = 0.25
 RETRY_SECONDS = 1.0  # after the disk refused a group
+GROUP_SECONDS = 0.005  # between one write and the next: what comes up meanwhile shares it
 HOUSEKEEPING_SECONDS = 600.0
 
 logger = logging.getLogger(__name__)
@@ -115,6 +116,7 @@ class Coordinator:
         self._sessions: dict[int, Session] = {}
         self._watches: dict[str, list[Watch]] = {}
         self._ending: dict[str, Job] = {}  # ended, but not durably yet
+        self._kept_ids = database.job_ids()  # so that a new job's id need not be looked up on the disk
         self._records: list[Record | ModelStored] = []
         self._commands: list[Command | Notify] = []
         self._wake = asyncio.Event()
@@ -226,7 +228,9 @@ class Coordinator:
 
     def _known_job(self, job_id: str) -> KeptJob | None:
         unfinished = self._scheduler.job(job_id) or self._ending.get(job_id)
-        return KeptJob(unfinished, None) if unfinished else self._database.find_job(job_id)
+        if unfinished is not None:
+            return KeptJob(unfinished, None)
+        return self._database.find_job(job_id) if job_id in self._kept_ids else None
 
     def _submit(self, job: Job, model: bytes | None) -> None:
         if self._trouble is not None:
@@ -235,6 +239,7 @@ class Coordinator:
             self._keep_small_model(job.model_sha256, model)
         elif not self._has_model(job.model_sha256):
             raise UnknownModel(f"no model {job.model_sha256} is stored")
+        self._kept_ids.add(job.job_id)
         self._apply(JobSubmitted(job, self._earlier_answer(job)))
 
     def _keep_small_model(self, digest: str, model: bytes) -> None:
@@ -311,12 +316,16 @@ class Coordinator:
 
     async def _carry_on(self) -> None:
         """Makes records durable, group by group, and carries out what waited for them."""
+        written_at = self._clock() - GROUP_SECONDS
         while True:
             await self._wake.wait()
+            if (pause := written_at + GROUP_SECONDS - self._clock()) > 0:
+                await asyncio.sleep(pause)
             self._wake.clear()
             records, self._records = self._records, []
             commands, self._commands = self._commands, []
             if records:
+                written_at = self._clock()
                 await self._commit(records)
             for command in commands:
                 self._carry_out(command)

@@ -158,6 +158,10 @@ class Database:
             last_sequence=counters["sequence"],
         )
 
+    def job_ids(self) -> set[str]:
+        """The ids of all jobs that are remembered."""
+        return {job_id for (job_id,) in self._reader.execute("SELECT job_id FROM jobs")}
+
     def find_job(self, job_id: str) -> KeptJob | None:
         """The job with exactly this id."""
         row = self._reader.execute("SELECT job, outcome FROM jobs WHERE job_id = ?", (job_id,)).fetchone()

@@ -1,8 +1,8 @@
 """Runs one job in a child process and turns whatever happens to it into an outcome.
 
-The reference model runs in the same child, before and after the job's own: together with what the machine's
-``Surroundings`` tell between the blocks of invocations, that shows what the latency is worth. The child only
-invokes; every decision falls here, between blocks.
+The reference model runs in the same child, just before and just after the samples: together with what the
+machine's ``Surroundings`` tell between the blocks of invocations, that shows what the latency is worth. The child
+only invokes; every decision falls here, between blocks.
 """
 
 import asyncio
@@ -125,9 +125,9 @@ class _Run:
         runner, target, settings = self._runner, self._job.target, self._job.settings
         started = await runner.started()
         self.step = Step.REFERENCE
-        # It stays loaded, so that its second run needs none of the memory that the model may have.
+        # Loaded and run before the limit is set, so that it needs none of the memory that the model may have.
         await runner.load(REFERENCE_SLOT, self._reference, 1, target.delegate)
-        reference_before_ms = await reference_times(runner, REFERENCE_INVOCATIONS)
+        await runner.invoke(REFERENCE_SLOT, 1)
         seconds = settings.timeout_seconds + GRACE_SECONDS
         await runner.limit(settings.memory_limit_mb, target.threads, seconds)
         self.step = Step.LOAD
@@ -137,10 +137,10 @@ class _Run:
         self.step = Step.MEASURE
         measured_at = time.time()
         warmup_ms, output_sha256 = await self._warm_up()
+        reference_before_ms = await self._run_reference()
         samples, stopped_by, snapshots = await self._sample()
         peak_memory_mb = await runner.peak_memory_mb()
-        self.step = Step.REFERENCE
-        reference_after_ms = await reference_times(runner, REFERENCE_INVOCATIONS)
+        reference_after_ms = await self._run_reference()
         return RunReport(
             model_sha256=self._job.model_sha256,
             runtime=self._installed.runtime.name,
@@ -161,6 +161,13 @@ class _Run:
                 "peak_memory_mb": peak_memory_mb,
             },
         )
+
+    async def _run_reference(self) -> tuple[float, ...]:
+        """Between the warm-up and the samples and after them: the processor has its full clock both times."""
+        step, self.step = self.step, Step.REFERENCE
+        times_ms = await reference_times(self._runner, REFERENCE_INVOCATIONS)
+        self.step = step
+        return times_ms
 
     def _conditions(self, started: Started, loaded: Loaded) -> dict[str, EvidenceValue]:
         return {

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from device_farm.types import DELEGATES, Delegate, Runtime
 FAMILIES = ("tflite", "litert")
 PROBE_TIMEOUT_S = 120.0  # a full TensorFlow takes long to import on a slow card
 PROBE_INVOCATIONS = 20
+PROBE_WARMUP_SECONDS = 0.1
 REFERENCE_WARMUP_INVOCATIONS = 2
 REFERENCE_SLOT = "reference"
 
@@ -94,8 +96,16 @@ async def _probe(runner: RunnerProcess, reference: Path) -> tuple[str, dict[Dele
     for delegate in DELEGATES:
         loaded = await runner.load(REFERENCE_SLOT, reference, 1, delegate)
         if bool(loaded.delegate_partitions) == (delegate != "none"):
+            await _warm_up(runner)
             references_ms[delegate] = await reference_times(runner, PROBE_INVOCATIONS)
     return version, references_ms
+
+
+async def _warm_up(runner: RunnerProcess) -> None:
+    """Keeps the processor busy until it has its full clock."""
+    began = time.monotonic()
+    while time.monotonic() - began < PROBE_WARMUP_SECONDS:
+        await runner.invoke(REFERENCE_SLOT, PROBE_INVOCATIONS)
 
 
 async def reference_times(runner: RunnerProcess, count: int) -> tuple[float, ...]:

@@ -90,14 +90,14 @@ class Policy:
         orphan_seconds: how long a job goes on while no client waits for it, unless it is detached.
     """
 
-    heartbeat_seconds: float = 2.0
+    heartbeat_seconds: float = 3.0
     silence_seconds: float = 10.0
     lease_seconds: float = 10.0
     lease_margin_seconds: float = 60.0
     max_failures: int = 3
     max_losses: int = 10
     max_invalid: int = 5
-    orphan_seconds: float = 60.0
+    orphan_seconds: float = 15.0
 
     def limit(self, ending: Ending) -> int:
         """How many attempts of a job may end so."""

@@ -34,6 +34,9 @@ SUSPECTED_DRIFT = 0.1
 BLOCK_SECONDS = 0.075
 BLOCK_GROWTH = 0.3
 
+# A processor that was idle took up to 40 ms to reach its full clock, and half the speed until then.
+SHORTEST_WARMUP_SECONDS = 0.1
+MOST_WARMUPS_FOR_THAT = 1000
 FEWEST_WARMUPS = 3
 ENOUGH_WARMUPS = 30
 ENOUGH_OF_WARMUP_BUDGET = 0.25
@@ -140,9 +143,10 @@ def next_block(samples_ms: Sequence[float], spent_seconds: float, rule: Stopping
 def settled(warmup_ms: Sequence[float], spent_seconds: float, rule: WarmUpRule) -> bool:
     """Whether the warm-up is over: its samples no longer fall, or its budget is spent.
 
-    The samples no longer fall when the median of their last third is not more than 0.5 % below that of the third
-    before. To see a slow fall at all, that is asked of 30 samples or of what a quarter of the budget
-    gives, whichever comes first, but of at least 3. Slower changes are left to the test for drift.
+    It takes at least 0.1 s, or 1,000 invocations of a tiny model. The samples no longer fall when the median of
+    their last third is not more than 0.5 % below that of the third before. To see a slow fall at all, that is
+    asked of 30 samples or of what a quarter of the budget gives, whichever comes first, but of at least 3. Slower
+    changes are left to the test for drift.
     """
     if spent_seconds >= rule.warmup_seconds:
         return True
@@ -150,6 +154,8 @@ def settled(warmup_ms: Sequence[float], spent_seconds: float, rule: WarmUpRule) 
     if count < FEWEST_WARMUPS:
         return False
     if count < ENOUGH_WARMUPS and spent_seconds < ENOUGH_OF_WARMUP_BUDGET * rule.warmup_seconds:
+        return False
+    if count < MOST_WARMUPS_FOR_THAT and spent_seconds < SHORTEST_WARMUP_SECONDS:
         return False
     third = count // 3
     before, last = warmup_ms[-2 * third : -third], warmup_ms[-third:]

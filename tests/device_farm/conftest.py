@@ -56,7 +56,7 @@ class Coordinator:
     """A real coordinator that serves from a thread of this process."""
 
     def __init__(self, state: Path, listen: str = "127.0.0.1:0", policy: Policy | None = None) -> None:
-        self._state, self._listen, self._policy = state, listen, policy or Policy()
+        self.state, self._listen, self._policy = state, listen, policy or Policy()
         self._addresses: queue.Queue[str] = queue.Queue()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
@@ -64,7 +64,7 @@ class Coordinator:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         try:
-            await serve(self._listen, self._state, self._addresses.put, self._policy)
+            await serve(self._listen, self.state, self._addresses.put, self._policy)
         except asyncio.CancelledError:
             return
 

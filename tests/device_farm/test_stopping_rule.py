@@ -300,6 +300,10 @@ FALLING = [10 + 10 * 0.9**index for index in range(200)]
         ([700.0, 500.0, 490.0], 1.69, False),
         ([10.0] * 29, 0.29, False),  # too few, and less than a quarter of the budget, to see a slow fall
         ([10.0] * 30, 0.3, True),
+        ([1.0] * 90, 0.09, False),  # the processor may not have reached its clock
+        ([1.0] * 100, 0.1, True),
+        ([0.01] * 999, 0.01, False),
+        ([0.01] * 1000, 0.01, True),
         (FALLING[:30], 0.4, False),
         (FALLING[:60], 0.8, False),
         (FALLING, 1.9, True),
