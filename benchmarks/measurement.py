@@ -26,7 +26,7 @@ from tflite_runtime import interpreter as tflite
 
 from device_farm.client import FarmClient
 from device_farm.local import LocalFarm
-from device_farm.statistics import analyse
+from device_farm.measuring.statistics import analyse
 from device_farm.types import Measurement, MeasurementSettings, Target
 
 FILE_BYTES = 6 * 1024 * 1024

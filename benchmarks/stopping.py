@@ -21,7 +21,7 @@ import scipy
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from device_farm.stopping import StoppingRule, assess, next_block, stop_reason
+from device_farm.measuring.stopping import StoppingRule, assess, next_block, stop_reason
 
 Array = NDArray[np.float64]
 Trace = Callable[[np.random.Generator, int], Array]  # n latencies relative to the undisturbed median

@@ -36,7 +36,7 @@ print(json.dumps(sizes))
 IMPORT = """
 import time
 began = time.perf_counter()
-import device_farm.worker
+import device_farm.worker.worker
 seconds = time.perf_counter() - began
 import json, sys
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
@@ -85,9 +85,7 @@ def print_sizes(sizes: dict[str, int], total: int) -> None:
 def print_imports(python: Path, source: Path, elsewhere: Path) -> None:
     """Time and memory of importing the worker in the new environment; what it loads there and here."""
     imports = [json.loads(output(str(python), "-c", IMPORT, cwd=elsewhere)) for _ in range(ROUNDS)]
-    print(
-        f"{'import device_farm.worker, seconds':<40} {statistics.median(e['seconds'] for e in imports):>8.2f}"
-    )
+    print(f"{'import the worker, seconds':<40} {statistics.median(e['seconds'] for e in imports):>8.2f}")
     print(f"{'memory after it, MB':<40} {statistics.median(e['peak_mb'] for e in imports):>8.1f}")
     here = json.loads(output(sys.executable, "-c", IMPORT, cwd=source))
     installed = [name for name in FORBIDDEN if find_spec(name)]

@@ -27,7 +27,7 @@ from device_farm.jobs import (
     Running,
     is_final,
 )
-from device_farm.model_check import RefusedModel, check_model, check_model_size
+from device_farm.model_files.model_check import RefusedModel, check_model, check_model_size
 from device_farm.rpc import farm_pb2 as pb
 from device_farm.rpc import farm_pb2_grpc as rpc
 from device_farm.types import (

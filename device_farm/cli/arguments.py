@@ -12,7 +12,7 @@ import typer
 
 from device_farm.addresses import parse_address
 from device_farm.credentials import CREDENTIALS_VARIABLE
-from device_farm.runtimes import runtime_family
+from device_farm.worker.runtimes import runtime_family
 
 N = TypeVar("N", int, float)
 C = TypeVar("C", bound=str)

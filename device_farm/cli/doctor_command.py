@@ -13,10 +13,10 @@ from device_farm.cli.arguments import CredentialsOption, JsonOption, RuntimesOpt
 from device_farm.cli.console import plain_table, print_json, progress, show
 from device_farm.cli.errors import FAILURE, explained_errors
 from device_farm.cli.wording import count
-from device_farm.doctor import Check, Verdict, checks_to_json, examine, fit
-from device_farm.inspection import Question, inspect
-from device_farm.profiles import PROFILES
+from device_farm.measuring.profiles import PROFILES
 from device_farm.state import default_state_dir
+from device_farm.worker.doctor import Check, Verdict, checks_to_json, examine, fit
+from device_farm.worker.inspection import Question, inspect
 
 STYLES: dict[Verdict, str] = {"ok": "green", "warning": "yellow", "problem": "bold red", "unknown": "dim"}
 

@@ -6,11 +6,11 @@ from typing import NoReturn
 
 import typer
 
-from device_farm.database import UnreadableState
-from device_farm.runtimes import RuntimeProblem
-from device_farm.server import CannotListen
+from device_farm.coordinator.database import UnreadableState
+from device_farm.coordinator.server import CannotListen
 from device_farm.state import StateInUse
 from device_farm.types import FarmError
+from device_farm.worker.runtimes import RuntimeProblem
 
 BAD_INPUT = 2
 """Exit code when the person must change something: a file, an option, an address."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from device_farm.cli.wording import count, known
-from device_farm.firmware import FLAGS, flags_since_start
 from device_farm.types import EvidenceValue
+from device_farm.worker.firmware import FLAGS, flags_since_start
 
 Evidence = Mapping[str, EvidenceValue]
 

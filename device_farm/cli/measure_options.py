@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from device_farm.cli import arguments
-from device_farm.model_check import RefusedModel, check_model, check_model_size
+from device_farm.model_files.model_check import RefusedModel, check_model, check_model_size
 from device_farm.types import (
     DELEGATES,
     MAX_INVOCATIONS,

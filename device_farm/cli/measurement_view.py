@@ -8,7 +8,7 @@ from rich.text import Text
 from device_farm.cli.console import key_table, plain_table
 from device_farm.cli.evidence_view import evidence_rows
 from device_farm.cli.wording import count, latency, moment
-from device_farm.profiles import SHORTEST_JUDGED_MS
+from device_farm.measuring.profiles import SHORTEST_JUDGED_MS
 from device_farm.types import Measurement, OperatorTime, StopReason
 
 MOST_OPERATORS = 15

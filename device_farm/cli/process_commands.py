@@ -12,19 +12,19 @@ from typing import Annotated
 import typer
 
 from device_farm.addresses import join_address, parse_address
-from device_farm.certificates import KeyPair, read_key_pair
 from device_farm.cli import arguments
 from device_farm.cli.arguments import CredentialsOption, FarmOption, RuntimesOption
 from device_farm.cli.errors import explained_errors
 from device_farm.cli.fleet_view import registered_line
+from device_farm.coordinator.certificates import KeyPair, read_key_pair
+from device_farm.coordinator.server import credentials_folder, needs_tls
+from device_farm.coordinator.server import serve as run_server
 from device_farm.credentials import check_address, load_credentials
 from device_farm.jobs import Registration
 from device_farm.lifetime import announce, run_until_stopped
-from device_farm.profiles import PROFILES
-from device_farm.server import credentials_folder, needs_tls
-from device_farm.server import serve as run_server
+from device_farm.measuring.profiles import PROFILES
 from device_farm.state import default_state_dir
-from device_farm.worker import WorkerConfig, run_worker
+from device_farm.worker.worker import WorkerConfig, run_worker
 
 # Thousands of messages a second make few cycles; looking for them all the time took a tenth of the coordinator's
 # processor time.

@@ -13,11 +13,11 @@ from farm_reports import introduction
 
 from device_farm import convert
 from device_farm.client import FarmClient
+from device_farm.coordinator.scheduling import Policy
+from device_farm.coordinator.server import serve
 from device_farm.jobs import Acknowledgement, CoordinatorMessage, Introduction, Lease, WorkerMessage
 from device_farm.local import LocalFarm
 from device_farm.rpc import farm_pb2_grpc as rpc
-from device_farm.scheduling import Policy
-from device_farm.server import serve
 from device_farm.types import MeasurementSettings
 
 WAIT_SECONDS = 30.0

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from device_farm.addresses import SERVER_OPTIONS
-from device_farm.authority import Authority, server_credentials
-from device_farm.authorization import TokenCheck
-from device_farm.certificates import KeyPair
+from device_farm.coordinator.authority import Authority, server_credentials
+from device_farm.coordinator.authorization import TokenCheck
+from device_farm.coordinator.certificates import KeyPair
 
 KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 CALL_TIMEOUT = 20.0

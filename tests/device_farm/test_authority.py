@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from secure_server import Issuer, call, key_to_pem, serving
 
-from device_farm.authority import Authority, hash_token, open_authority
-from device_farm.certificates import KeyPair, make_key_pair, read_key_pair
+from device_farm.coordinator.authority import Authority, hash_token, open_authority
+from device_farm.coordinator.certificates import KeyPair, make_key_pair, read_key_pair
 from device_farm.credentials import ROLES, BadCredentials, Credentials, load_credentials, open_aio_channel
 
 NOW = datetime.now(UTC)
@@ -177,7 +177,7 @@ def test_another_tls_library_accepts_the_certificate_under_its_name(tmp_path):
 
 
 def test_only_making_or_reading_a_certificate_needs_cryptography(folder, monkeypatch):
-    script = "import sys, device_farm.authorization; print('cryptography' in sys.modules)"
+    script = "import sys, device_farm.coordinator.authorization; print('cryptography' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", script], text=True) == "False\n"
     made = open_authority(folder)
     monkeypatch.setitem(sys.modules, "cryptography", None)  # as if it were not installed

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from secure_server import KINDS, call, endless, serving
 
-from device_farm.authority import Authority, hash_token, open_authority
-from device_farm.authorization import ALLOWED_ROLES, Refusal, refusal_of
+from device_farm.coordinator.authority import Authority, hash_token, open_authority
+from device_farm.coordinator.authorization import ALLOWED_ROLES, Refusal, refusal_of
 from device_farm.credentials import ROLES, Credentials, load_credentials, open_aio_channel
 from device_farm.rpc import farm_pb2
 
@@ -158,7 +158,11 @@ def test_refusals_are_logged_with_their_peer_and_without_the_token(authority, cr
 
     with caplog.at_level(logging.DEBUG):
         errors = asyncio.run(refused())
-    lines = [record.getMessage() for record in caplog.records if record.name == "device_farm.authorization"]
+    lines = [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "device_farm.coordinator.authorization"
+    ]
     assert [line.partition(" from ipv4:127.0.0.1:")[0] for line in lines] == [
         f"refused /{FARM}/unary_unary",
         f"refused /{FARM}/unary_unary",

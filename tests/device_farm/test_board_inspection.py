@@ -12,9 +12,9 @@ import grpc
 import pytest
 from machine_trees import THROTTLED, plant, raspberry_pi_4
 
-from device_farm.authority import open_authority
-from device_farm.doctor import CredentialsFound, FarmFound, examine
-from device_farm.inspection import (
+from device_farm.coordinator.authority import open_authority
+from device_farm.worker.doctor import CredentialsFound, FarmFound, examine
+from device_farm.worker.inspection import (
     Question,
     ask_farm,
     available_memory_mb,
@@ -24,7 +24,7 @@ from device_farm.inspection import (
     find_runtimes,
     inspect,
 )
-from device_farm.runtimes import RuntimeProblem
+from device_farm.worker.runtimes import RuntimeProblem
 
 
 @contextmanager

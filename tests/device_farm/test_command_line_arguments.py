@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from device_farm.cli import arguments
 from device_farm.cli.measure_options import DEFAULTS, parse_settings, parse_target, parse_timeout
-from device_farm.runtimes import RuntimeProblem
 from device_farm.types import MAX_INVOCATIONS, MeasurementSettings, Target
+from device_farm.worker.runtimes import RuntimeProblem
 
 
 @given(st.integers(-50, 50))

@@ -15,8 +15,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from secure_server import DAY, Issuer, call, call_in_thread, key_pair_valid, serving
 
-from device_farm.authority import Authority, open_authority
-from device_farm.certificates import KeyPair, make_key_pair
+from device_farm.coordinator.authority import Authority, open_authority
+from device_farm.coordinator.certificates import KeyPair, make_key_pair
 from device_farm.credentials import (
     ROLES,
     BadCredentials,

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from device_farm.credentials import BadCredentials
-from device_farm.state import device_key
+from device_farm.worker.identity import device_key
 
 
 def test_a_key_is_made_once_and_its_owner_alone_may_read_it(tmp_path):

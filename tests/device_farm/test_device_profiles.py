@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_farm.drift import Bracket, DriftState, advance
-from device_farm.profiles import PROFILES, Violation, profile_of, unknown_facts, violations
-from device_farm.surroundings import Snapshot, summarise
+from device_farm.measuring.drift import Bracket, DriftState, advance
+from device_farm.measuring.profiles import PROFILES, Violation, profile_of, unknown_facts, violations
+from device_farm.worker.surroundings import Snapshot, summarise
 
 RPI4, GENERIC = PROFILES["rpi4"], PROFILES["generic"]
 QUIET = Snapshot(

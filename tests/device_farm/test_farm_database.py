@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 from farm_reports import introduction, job, report
 
-from device_farm.acceptance import accept_report
-from device_farm.answers import answer_key
-from device_farm.database import Database, KeptJob, ModelStored, UnreadableState
-from device_farm.jobs import Cancelled, Failed, Infeasible, NoDevice, device_id_of
-from device_farm.matchmaking import Place
-from device_farm.records import (
+from device_farm.coordinator.acceptance import accept_report
+from device_farm.coordinator.answers import answer_key
+from device_farm.coordinator.database import Database, KeptJob, ModelStored, UnreadableState
+from device_farm.coordinator.matchmaking import Place
+from device_farm.coordinator.records import (
     AnswersTainted,
     AttemptEnded,
     DeviceForgotten,
@@ -24,6 +23,7 @@ from device_farm.records import (
     Snapshot,
     UnfinishedJob,
 )
+from device_farm.jobs import Cancelled, Failed, Infeasible, NoDevice, device_id_of
 from device_farm.types import JobRecord, NoSuchJob, StoryEntry
 
 DEVICE = introduction("d1").registration

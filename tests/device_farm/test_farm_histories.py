@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from device_farm.database import Database
-from device_farm.events import (
+from device_farm.coordinator.database import Database
+from device_farm.coordinator.events import (
     DeviceOrdered,
     DropWorker,
     FinishJob,
@@ -24,9 +24,9 @@ from device_farm.events import (
     WorkerJoined,
     WorkerLeft,
 )
+from device_farm.coordinator.records import AttemptEnded, JobEnded, LeaseGranted
+from device_farm.coordinator.scheduling import Policy, Scheduler
 from device_farm.jobs import DeviceOrder, Failed, Infeasible, Lease, device_id_of
-from device_farm.records import AttemptEnded, JobEnded, LeaseGranted
-from device_farm.scheduling import Policy, Scheduler
 from device_farm.types import Measurement, NoSuchDevice, OrderRefused, Target
 
 POLICY = Policy(silence_seconds=10, lease_seconds=10, max_losses=3, orphan_seconds=500)

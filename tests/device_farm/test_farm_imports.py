@@ -46,7 +46,7 @@ def test_importing_the_whole_farm_loads_no_framework():
     )
     result = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
     loaded = set(json.loads(result.stdout))
-    assert {"device_farm.worker", "device_farm.server", "device_farm.cli"} <= loaded
+    assert {"device_farm.worker.worker", "device_farm.coordinator.server", "device_farm.cli"} <= loaded
     assert not {name.partition(".")[0].lower() for name in loaded} & FORBIDDEN
 
 

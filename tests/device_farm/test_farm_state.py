@@ -6,8 +6,9 @@ from farm_models import add_model
 from hypothesis import given
 from hypothesis import strategies as st
 
-from device_farm.model_check import RefusedModel
-from device_farm.state import ModelStore, StateInUse, StateLock, default_state_dir
+from device_farm.coordinator.model_store import ModelStore
+from device_farm.model_files.model_check import RefusedModel
+from device_farm.state import StateInUse, StateLock, default_state_dir
 
 MODEL = add_model()
 

@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 
 from device_farm import convert
 from device_farm.client import FarmClient
-from device_farm.coordinator import Coordinator
-from device_farm.database import Database
-from device_farm.events import DropWorker
+from device_farm.coordinator.coordinator import Coordinator
+from device_farm.coordinator.database import Database
+from device_farm.coordinator.events import DropWorker
+from device_farm.coordinator.model_store import ModelStore
+from device_farm.coordinator.scheduling import Policy
 from device_farm.jobs import Lease, LeaseResult
 from device_farm.rpc import farm_pb2 as pb
 from device_farm.rpc import farm_pb2_grpc as rpc
-from device_farm.scheduling import Policy
-from device_farm.state import ModelStore
 from device_farm.types import FarmError, Measurement, MeasurementFailed, Target
 
 MODEL = add_model()

@@ -21,13 +21,13 @@ import pytest
 import tflite
 from farm_models import add_model
 
-from device_farm.children import RUNNER, RunnerDied
-from device_farm.execution import Step, explain, out_of_memory_kills, run_job
 from device_farm.jobs import Failed, Infeasible, Job, RunReport
-from device_farm.reference import reference_path
-from device_farm.runtimes import InstalledRuntime, RuntimeProblem, find_runtimes, probe_runtime
-from device_farm.surroundings import Surroundings
 from device_farm.types import MeasurementSettings, Runtime, Target
+from device_farm.worker.children import RUNNER, RunnerDied
+from device_farm.worker.execution import Step, explain, out_of_memory_kills, run_job
+from device_farm.worker.reference import reference_path
+from device_farm.worker.runtimes import InstalledRuntime, RuntimeProblem, find_runtimes, probe_runtime
+from device_farm.worker.surroundings import Surroundings
 
 SETTINGS = MeasurementSettings(
     min_invocations=8, max_invocations=12, warmup_seconds=0.1, sampling_seconds=5, memory_limit_mb=256

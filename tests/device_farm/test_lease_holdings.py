@@ -3,8 +3,8 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from device_farm.holdings import Holdings
 from device_farm.jobs import Failed, LeaseResult
+from device_farm.worker.holdings import Holdings
 
 TOKENS = st.integers(1, 6)
 

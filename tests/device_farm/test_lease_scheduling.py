@@ -3,7 +3,7 @@
 import pytest
 from farm_reports import introduction, job, report
 
-from device_farm.events import (
+from device_farm.coordinator.events import (
     Decision,
     DeviceOrdered,
     DropWorker,
@@ -20,6 +20,16 @@ from device_farm.events import (
     WorkerJoined,
     WorkerLeft,
 )
+from device_farm.coordinator.records import (
+    AnswersTainted,
+    AttemptEnded,
+    DeviceForgotten,
+    DeviceKnown,
+    JobAccepted,
+    JobEnded,
+    LeaseGranted,
+)
+from device_farm.coordinator.scheduling import Policy, Scheduler
 from device_farm.jobs import (
     Acknowledgement,
     Cancelled,
@@ -34,16 +44,6 @@ from device_farm.jobs import (
     Welcome,
     device_id_of,
 )
-from device_farm.records import (
-    AnswersTainted,
-    AttemptEnded,
-    DeviceForgotten,
-    DeviceKnown,
-    JobAccepted,
-    JobEnded,
-    LeaseGranted,
-)
-from device_farm.scheduling import Policy, Scheduler
 from device_farm.types import Measurement, NoSuchDevice, OrderRefused, Target
 
 POLICY = Policy(

@@ -5,7 +5,7 @@ import struct
 import pytest
 from machine_trees import plant, raspberry_pi_4
 
-from device_farm.facts import automatic_labels, device_class_of, find_facts
+from device_farm.worker.facts import automatic_labels, device_class_of, find_facts
 
 
 def test_a_raspberry_pi_is_recognised(tmp_path):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from device_farm.cli.measurement_view import measurement_view, operator_view
 from device_farm.cli.wording import age, known, latency, milliseconds
-from device_farm.surroundings import Snapshot, summarise
 from device_farm.types import Measurement, OperatorTime
+from device_farm.worker.surroundings import Snapshot, summarise
 
 MEASURED_AT = 1_660_000_000.0  # 2022-08-08 23:06:40 UTC
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from model_files import aborting_model, convert_with_tensorflow, rewritten, unpacked
 from network_file import unet
 
-from device_farm.flatbuffer import SCALARS, Numbers, Reader, Scalar, Span, Table, Tables, Union
-from device_farm.model_check import (
+from device_farm.model_files.flatbuffer import SCALARS, Numbers, Reader, Scalar, Span, Table, Tables, Union
+from device_farm.model_files.model_check import (
     MAX_PARTS,
     RefusedModel,
     check_model,
@@ -25,8 +25,8 @@ from device_farm.model_check import (
     check_model_size,
     read_model,
 )
-from device_farm.operator_profile import operators
-from device_farm.tflite_schema import OPERATOR_NAMES, SCHEMA, TENSOR_TYPES
+from device_farm.model_files.operator_profile import operators
+from device_farm.model_files.tflite_schema import OPERATOR_NAMES, SCHEMA, TENSOR_TYPES
 
 MIB = 2**20
 

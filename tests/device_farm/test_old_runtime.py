@@ -11,12 +11,12 @@ import pytest
 import tflite
 from farm_models import add_model
 
-from device_farm.execution import run_job
 from device_farm.jobs import Infeasible, Job, RunOutcome, RunReport
-from device_farm.reference import reference_path
-from device_farm.runtimes import InstalledRuntime, find_runtimes
-from device_farm.surroundings import Surroundings
 from device_farm.types import MeasurementSettings, Target
+from device_farm.worker.execution import run_job
+from device_farm.worker.reference import reference_path
+from device_farm.worker.runtimes import InstalledRuntime, find_runtimes
+from device_farm.worker.surroundings import Surroundings
 
 pytestmark = pytest.mark.tflite25
 

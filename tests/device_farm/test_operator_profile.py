@@ -18,8 +18,14 @@ from hypothesis import strategies as st
 from model_files import convert_with_tensorflow, rewritten, unpacked
 from network_file import unet
 
-from device_farm.model_check import RefusedModel, check_model
-from device_farm.operator_profile import OperatorInfo, operator_times, operators, prefix, prefix_patches
+from device_farm.model_files.model_check import RefusedModel, check_model
+from device_farm.model_files.operator_profile import (
+    OperatorInfo,
+    operator_times,
+    operators,
+    prefix,
+    prefix_patches,
+)
 
 COUNT = len(operators(unet()))
 NAMES = {code: name for name, code in vars(tflite.BuiltinOperator).items() if not name.startswith("_")}

@@ -8,7 +8,7 @@ import pytest
 import tflite
 from tflite_runtime.interpreter import Interpreter, OpResolverType
 
-from device_farm.reference import (
+from device_farm.worker.reference import (
     INPUT_SHAPE,
     Addition,
     Constant,

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from farm_reports import SIX, introduction, job, report
 
-from device_farm.acceptance import RefusedReport, accept_report, check_registration, why_invalid
-from device_farm.profiles import PROFILES
-from device_farm.statistics import assess
+from device_farm.coordinator.acceptance import RefusedReport, accept_report, check_registration, why_invalid
+from device_farm.measuring.profiles import PROFILES
+from device_farm.measuring.statistics import assess
 from device_farm.types import Measurement, Runtime, Target
 
 DEVICE = introduction("d1").registration

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import lfilter
 
-from device_farm.stopping import StoppingRule, WarmUpRule, assess, next_block, settled, stop_reason
+from device_farm.measuring.stopping import StoppingRule, WarmUpRule, assess, next_block, settled, stop_reason
 
 LATENCY_MS = 10.0
 traces = st.lists(st.floats(0.001, 1e5), min_size=6, max_size=80)

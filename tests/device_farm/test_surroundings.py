@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from machine_trees import CPUFREQ, THROTTLED, raspberry_pi_4
 
-from device_farm.firmware import FLAGS
-from device_farm.surroundings import Snapshot, Surroundings, summarise
+from device_farm.worker.firmware import FLAGS
+from device_farm.worker.surroundings import Snapshot, Surroundings, summarise
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")
 QUIET = Snapshot(

@@ -257,5 +257,11 @@ def test_protobuf_is_known_to_the_converter_and_the_services_only():
     found = {
         str(path.relative_to(package)) for path in package.rglob("*.py") if "farm_pb2 as" in path.read_text()
     }
-    shells = {"client.py", "downloads.py", "inspection.py", "services.py", "worker.py"}
+    shells = {
+        "client.py",
+        "coordinator/services.py",
+        "worker/downloads.py",
+        "worker/inspection.py",
+        "worker/worker.py",
+    }
     assert found == {"convert.py", *shells, "rpc/farm_pb2_grpc.py"}

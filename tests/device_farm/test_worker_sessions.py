@@ -17,8 +17,8 @@ from farm_models import add_model
 
 from device_farm import convert
 from device_farm.addresses import SERVER_OPTIONS
-from device_farm.authority import Authority, open_authority, server_credentials
-from device_farm.authorization import TokenCheck
+from device_farm.coordinator.authority import Authority, open_authority, server_credentials
+from device_farm.coordinator.authorization import TokenCheck
 from device_farm.credentials import Credentials, load_credentials
 from device_farm.jobs import (
     Acknowledgement,
@@ -39,7 +39,7 @@ from device_farm.jobs import (
 from device_farm.rpc import farm_pb2 as pb
 from device_farm.rpc import farm_pb2_grpc as rpc
 from device_farm.types import FarmUnavailable, MeasurementSettings, Target
-from device_farm.worker import RECONNECT_SECONDS, WorkerConfig, reconnect_delay, run_worker
+from device_farm.worker.worker import RECONNECT_SECONDS, WorkerConfig, reconnect_delay, run_worker
 
 WAIT_SECONDS = 60.0
 WELCOME = Welcome(heartbeat_seconds=0.02, lease_seconds=60)
@@ -225,10 +225,15 @@ def test_a_job_goes_on_while_the_connection_is_lost(scenario):
     scenario(script)
 
 
+def is_runner(child: psutil.Process) -> bool:
+    """Not a process of the farm that other tests share."""
+    return any(part.endswith("runner.py") for part in child.cmdline())
+
+
 async def runner_of_the_job() -> psutil.Process:
     """The process that runs the job, as soon as there is one."""
     async with asyncio.timeout(WAIT_SECONDS):
-        while not (children := psutil.Process().children()):
+        while not (children := [child for child in psutil.Process().children() if is_runner(child)]):
             await asyncio.sleep(0.01)
     (child,) = children
     return child

@@ -4,8 +4,8 @@ A convolution, then residual blocks of a depthwise and a full 3x3 convolution: w
 consist of. One tensor (166 KB) leaves a Raspberry Pi's first cache, all together stay in its second. There are
 operators of version 1 only, so that every TFLite since 1.13 runs it.
 
-``python -m device_farm.reference`` writes the file again, the same to the byte; that alone needs the packages
-``tflite`` and ``flatbuffers``.
+``python -m device_farm.worker.reference`` writes the file again, the same to the byte; that alone needs the
+packages ``tflite`` and ``flatbuffers``.
 """
 
 import math

@@ -11,15 +11,16 @@ from pathlib import Path
 import grpc
 
 from device_farm.addresses import SERVER_OPTIONS, is_loopback, join_address, parse_address
-from device_farm.authority import Authority, open_authority, server_credentials
-from device_farm.authorization import TokenCheck
-from device_farm.certificates import KeyPair
-from device_farm.coordinator import Coordinator
-from device_farm.database import Database
+from device_farm.coordinator.authority import Authority, open_authority, server_credentials
+from device_farm.coordinator.authorization import TokenCheck
+from device_farm.coordinator.certificates import KeyPair
+from device_farm.coordinator.coordinator import Coordinator
+from device_farm.coordinator.database import Database
+from device_farm.coordinator.model_store import ModelStore
+from device_farm.coordinator.scheduling import Policy
+from device_farm.coordinator.services import FarmService, FleetService, OperationsService
 from device_farm.rpc import farm_pb2_grpc as rpc
-from device_farm.scheduling import Policy
-from device_farm.services import FarmService, FleetService, OperationsService
-from device_farm.state import ModelStore, StateLock
+from device_farm.state import StateLock
 
 STOP_GRACE_SECONDS = 0.5
 

@@ -15,7 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from device_farm.children import (
+from device_farm.jobs import Failed, Infeasible, Job, RunOutcome, RunReport
+from device_farm.measuring.stopping import StoppingRule, WarmUpRule, next_block, settled, stop_reason
+from device_farm.types import EvidenceValue, StopReason, Target
+from device_farm.worker.children import (
     Block,
     Loaded,
     NoAnswer,
@@ -26,13 +29,10 @@ from device_farm.children import (
     StepFailed,
     start_runner,
 )
-from device_farm.facts import SYSTEM_ROOT
-from device_farm.jobs import Failed, Infeasible, Job, RunOutcome, RunReport
-from device_farm.operator_timing import time_operators
-from device_farm.runtimes import REFERENCE_SLOT, InstalledRuntime, reference_times
-from device_farm.stopping import StoppingRule, WarmUpRule, next_block, settled, stop_reason
-from device_farm.surroundings import Snapshot, Surroundings, summarise
-from device_farm.types import EvidenceValue, StopReason, Target
+from device_farm.worker.facts import SYSTEM_ROOT
+from device_farm.worker.operator_timing import time_operators
+from device_farm.worker.runtimes import REFERENCE_SLOT, InstalledRuntime, reference_times
+from device_farm.worker.surroundings import Snapshot, Surroundings, summarise
 
 MODEL_SLOT = "model"
 REFERENCE_INVOCATIONS = 10

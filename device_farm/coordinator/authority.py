@@ -20,7 +20,7 @@ from pathlib import Path
 
 import grpc
 
-from device_farm.certificates import SERVER_NAME, KeyPair, make_key_pair
+from device_farm.coordinator.certificates import SERVER_NAME, KeyPair, make_key_pair
 from device_farm.credentials import (
     ROLES,
     TOKEN_BYTES,

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from device_farm.profiles import Profile, Shift
+from device_farm.measuring.profiles import Profile, Shift
 
 Action = Literal["clean", "measure again", "quarantine"]
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from device_farm.coordinator.records import Record
 from device_farm.jobs import (
     CoordinatorMessage,
     DeviceOrder,
@@ -13,7 +14,6 @@ from device_farm.jobs import (
     Running,
     RunOutcome,
 )
-from device_farm.records import Record
 from device_farm.types import Measurement
 
 # Events: what happened.

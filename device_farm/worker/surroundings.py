@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from device_farm.facts import SYSTEM_ROOT
-from device_farm.firmware import FLAGS
 from device_farm.types import EvidenceValue
+from device_farm.worker.facts import SYSTEM_ROOT
+from device_farm.worker.firmware import FLAGS
 
 T = TypeVar("T", int, float)
 

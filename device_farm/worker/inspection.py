@@ -1,4 +1,4 @@
-"""Finds out what ``device_farm.doctor`` judges: of this machine, its runtimes, and the farm that it will join."""
+"""Finds out what ``doctor.py`` judges: of this machine, its runtimes, and the farm that it will join."""
 
 import asyncio
 import ctypes
@@ -23,15 +23,15 @@ from device_farm.credentials import (
     load_credentials,
     open_channel,
 )
-from device_farm.doctor import CredentialsFound, FarmFound, Inspection, RuntimeFound
-from device_farm.facts import SYSTEM_ROOT, device_class_of, find_facts
-from device_farm.profiles import profile_of
-from device_farm.reference import reference_path
+from device_farm.measuring.profiles import profile_of
 from device_farm.rpc import farm_pb2 as pb
 from device_farm.rpc import farm_pb2_grpc as rpc
-from device_farm.runtimes import InstalledRuntime, RuntimeProblem, probe_runtime, runtime_family
-from device_farm.surroundings import Surroundings, summarise
 from device_farm.types import EvidenceValue
+from device_farm.worker.doctor import CredentialsFound, FarmFound, Inspection, RuntimeFound
+from device_farm.worker.facts import SYSTEM_ROOT, device_class_of, find_facts
+from device_farm.worker.reference import reference_path
+from device_farm.worker.runtimes import InstalledRuntime, RuntimeProblem, probe_runtime, runtime_family
+from device_farm.worker.surroundings import Surroundings, summarise
 
 WATCHED_SECONDS = 1.0
 FARM_TIMEOUT_SECONDS = 5.0

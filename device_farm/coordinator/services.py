@@ -8,10 +8,17 @@ from typing import Any, NoReturn
 import grpc
 
 from device_farm import convert
-from device_farm.coordinator import CannotStore, Coordinator, JobMismatch, Session, UnknownModel, Watch
-from device_farm.events import DropWorker
+from device_farm.coordinator.coordinator import (
+    CannotStore,
+    Coordinator,
+    JobMismatch,
+    Session,
+    UnknownModel,
+    Watch,
+)
+from device_farm.coordinator.events import DropWorker
 from device_farm.jobs import Introduction, is_final
-from device_farm.model_check import RefusedModel
+from device_farm.model_files.model_check import RefusedModel
 from device_farm.rpc import farm_pb2 as pb
 from device_farm.rpc import farm_pb2_grpc as rpc
 from device_farm.types import NoSuchDevice, NoSuchJob, OrderRefused

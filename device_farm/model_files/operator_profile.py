@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from device_farm.flatbuffer import UINT32, Reader, Table
-from device_farm.model_check import check_model_header, read_model
-from device_farm.tflite_schema import builtin_name
+from device_farm.model_files.flatbuffer import UINT32, Reader, Table
+from device_farm.model_files.model_check import check_model_header, read_model
+from device_farm.model_files.tflite_schema import builtin_name
 
 
 @dataclass(frozen=True)

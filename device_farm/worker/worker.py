@@ -13,10 +13,6 @@ import grpc
 
 from device_farm import convert
 from device_farm.credentials import Credentials, explain_connection_failure, open_aio_channel
-from device_farm.downloads import NoModel, bring_model
-from device_farm.execution import run_job
-from device_farm.facts import automatic_labels, device_class_of, find_facts
-from device_farm.holdings import Holdings
 from device_farm.jobs import (
     Acknowledgement,
     Failed,
@@ -34,14 +30,19 @@ from device_farm.jobs import (
     choose_runtime,
     device_id_of,
 )
-from device_farm.profiles import profile_of
-from device_farm.reference import reference_path
+from device_farm.measuring.profiles import profile_of
 from device_farm.rpc import farm_pb2 as pb
 from device_farm.rpc import farm_pb2_grpc as rpc
-from device_farm.runtimes import InstalledRuntime, find_runtimes
-from device_farm.state import StateLock, device_key
-from device_farm.surroundings import Surroundings
+from device_farm.state import StateLock
 from device_farm.types import FarmUnavailable
+from device_farm.worker.downloads import NoModel, bring_model
+from device_farm.worker.execution import run_job
+from device_farm.worker.facts import automatic_labels, device_class_of, find_facts
+from device_farm.worker.holdings import Holdings
+from device_farm.worker.identity import device_key
+from device_farm.worker.reference import reference_path
+from device_farm.worker.runtimes import InstalledRuntime, find_runtimes
+from device_farm.worker.surroundings import Surroundings
 
 RECONNECT_SECONDS = (0.5, 1.0, 2.0, 4.0, 8.0)  # the last one for ever
 # What a coordinator that will never take this worker answers; once it has, they may pass.

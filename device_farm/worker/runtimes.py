@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from device_farm.children import RunnerProblem, RunnerProcess, StepFailed, start_runner
 from device_farm.types import DELEGATES, Delegate, Runtime
+from device_farm.worker.children import RunnerProblem, RunnerProcess, StepFailed, start_runner
 
 FAMILIES = ("tflite", "litert")
 PROBE_TIMEOUT_S = 120.0  # a full TensorFlow takes long to import on a slow card

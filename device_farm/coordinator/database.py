@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from device_farm import convert
-from device_farm.answers import key_of_answer
-from device_farm.jobs import Job, JobOutcome, Queued, Running, describe
-from device_farm.records import (
+from device_farm.coordinator.answers import key_of_answer
+from device_farm.coordinator.records import (
     AnswersTainted,
     AttemptEnded,
     DeviceForgotten,
@@ -29,6 +28,7 @@ from device_farm.records import (
     Snapshot,
     UnfinishedJob,
 )
+from device_farm.jobs import Job, JobOutcome, Queued, Running, describe
 from device_farm.types import STANDINGS, JobRecord, Measurement, NoSuchJob, StoryEntry
 
 SCHEMA_VERSION = 1

@@ -4,10 +4,10 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from device_farm.drift import DriftState, scale
+from device_farm.coordinator.records import DeviceKnown
 from device_farm.jobs import Introduction, Registration
-from device_farm.profiles import PROFILES, Profile
-from device_farm.records import DeviceKnown
+from device_farm.measuring.drift import DriftState, scale
+from device_farm.measuring.profiles import PROFILES, Profile
 from device_farm.types import Device, DeviceState, NoSuchDevice, Reference, Standing
 
 REMEMBERED_JOBS = 256  # the longest tainted window that can be traced back

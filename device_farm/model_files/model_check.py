@@ -9,8 +9,8 @@ the operators can run on the given tensors is for the interpreter to say.
 from collections.abc import Callable, Iterable, Sequence
 from mmap import mmap
 
-from device_farm.flatbuffer import Damaged, Reader, Table
-from device_farm.graph_check import (
+from device_farm.model_files.flatbuffer import Damaged, Reader, Table
+from device_farm.model_files.graph_check import (
     ABSENT_TENSOR,
     check_order,
     check_quantization,
@@ -19,7 +19,13 @@ from device_farm.graph_check import (
     lies_behind,
     stored_bytes,
 )
-from device_farm.tflite_schema import SCHEMA, SCHEMA_VERSION, TENSOR_TYPES, builtin_code, builtin_name
+from device_farm.model_files.tflite_schema import (
+    SCHEMA,
+    SCHEMA_VERSION,
+    TENSOR_TYPES,
+    builtin_code,
+    builtin_name,
+)
 
 TFLITE_IDENTIFIER = b"TFL3"
 HEADER_BYTES = 8

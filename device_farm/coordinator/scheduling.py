@@ -1,8 +1,8 @@
 """Jobs, leases and devices as a pure state machine: events and the time go in, decisions come out.
 
-Nothing here does I/O or reads a clock. The shell (``device_farm.coordinator``) feeds what happened, makes the
-records durable, and only then carries out the commands, in order. Invariants, whatever the order of events,
-restarts included:
+Nothing here does I/O or reads a clock. The shell (``coordinator.py``) feeds what happened, makes the records
+durable, and only then carries out the commands, in order. Invariants, whatever the order of events, restarts
+included:
 
 * a job that was accepted is ended exactly once;
 * a device holds at most one lease, a job at most one;
@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from device_farm.acceptance import RefusedReport, accept_report, why_invalid
-from device_farm.drift import Bracket, DriftState, Verdict, advance
-from device_farm.events import (
+from device_farm.coordinator.acceptance import RefusedReport, accept_report, why_invalid
+from device_farm.coordinator.events import (
     Command,
     Decision,
     DeviceOrdered,
@@ -34,7 +33,20 @@ from device_farm.events import (
     WorkerJoined,
     WorkerLeft,
 )
-from device_farm.fleet import DeviceRecord, Fleet, reference_key
+from device_farm.coordinator.fleet import DeviceRecord, Fleet, reference_key
+from device_farm.coordinator.matchmaking import Matchmaker, Place
+from device_farm.coordinator.records import (
+    AnswersTainted,
+    AttemptEnded,
+    DeviceForgotten,
+    Ending,
+    JobAccepted,
+    JobEnded,
+    LeaseGranted,
+    Record,
+    Snapshot,
+    UnfinishedJob,
+)
 from device_farm.jobs import (
     Acknowledgement,
     Cancelled,
@@ -55,20 +67,8 @@ from device_farm.jobs import (
     describe,
     unmet_demand,
 )
-from device_farm.matchmaking import Matchmaker, Place
-from device_farm.profiles import Profile
-from device_farm.records import (
-    AnswersTainted,
-    AttemptEnded,
-    DeviceForgotten,
-    Ending,
-    JobAccepted,
-    JobEnded,
-    LeaseGranted,
-    Record,
-    Snapshot,
-    UnfinishedJob,
-)
+from device_farm.measuring.drift import Bracket, DriftState, Verdict, advance
+from device_farm.measuring.profiles import Profile
 from device_farm.types import Device, OrderRefused, Standing, Target
 
 CALIBRATION_ROUND = 5  # invocations of the reference model whose median counts as one time

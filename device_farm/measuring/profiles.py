@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from statistics import median
 from types import MappingProxyType
 
-from device_farm.facts import device_class_of
 from device_farm.types import EvidenceValue
+from device_farm.worker.facts import device_class_of
 
 Evidence = Mapping[str, EvidenceValue]
 
@@ -21,7 +21,7 @@ SHORTEST_JUDGED_MS = 0.1
 
 @dataclass(frozen=True)
 class Shift:
-    """Which persistent shift of the reference model a cumulative sum must find; see ``device_farm.drift``.
+    """Which persistent shift of the reference model a cumulative sum must find; see ``drift.py``.
 
     Attributes:
         slack: relative shift that is let pass, such as 0.0125.

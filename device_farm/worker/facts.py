@@ -1,6 +1,6 @@
 """What a worker finds out about the machine that it runs on, once. What cannot be read is left out.
 
-What changes while it measures is read by ``device_farm.surroundings``.
+What changes while it measures is read by ``device_farm.worker.surroundings``.
 """
 
 import os

@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from device_farm.flatbuffer import Damaged, Reader, Span, Table
-from device_farm.tflite_schema import builtin_name
+from device_farm.model_files.flatbuffer import Damaged, Reader, Span, Table
+from device_farm.model_files.tflite_schema import builtin_name
 
 # Operators with a sliding window cannot do without their options; the others have defaults that work.
 WINDOW_OPTIONS: Mapping[str, str] = {

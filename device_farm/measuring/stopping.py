@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from device_farm.statistics import Assessment, analyse, assess, median
+from device_farm.measuring.statistics import Assessment, analyse, assess, median
 from device_farm.types import MIN_INVOCATIONS, StopReason
 
 __all__ = [

@@ -1,6 +1,6 @@
 """Whether a board is fit to join a farm: what was found out about it, judged, and what to do about it.
 
-``device_farm.inspection`` finds out; here is no I/O. What would make the board's measurements invalid under its
+``inspection.py`` finds out; here is no I/O. What would make the board's measurements invalid under its
 profile is a problem; what may make them worse is a warning; what cannot be read is unknown, not bad.
 """
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from device_farm.firmware import flags_since_start
-from device_farm.profiles import PROFILES, Evidence, unknown_facts, violations
+from device_farm.measuring.profiles import PROFILES, Evidence, unknown_facts, violations
 from device_farm.types import EvidenceValue, Runtime
+from device_farm.worker.firmware import flags_since_start
 
 Verdict = Literal["ok", "warning", "problem", "unknown"]
 

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from device_farm.children import RunnerProcess
-from device_farm.operator_profile import Patch, operator_times, operators, prefix_patches
+from device_farm.model_files.operator_profile import Patch, operator_times, operators, prefix_patches
 from device_farm.types import OperatorTime, Target
+from device_farm.worker.children import RunnerProcess
 
 # Every prefix is met by every part of the time, so that a warming board does not look like a slow operator.
 ROUNDS = 3

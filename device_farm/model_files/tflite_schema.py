@@ -7,7 +7,7 @@ ends. Tables of options without fields are left out.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from device_farm.flatbuffer import Schema, Table
+from device_farm.model_files.flatbuffer import Schema, Table
 
 SCHEMA_VERSION = 3
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from device_farm.authority import hash_token
+from device_farm.coordinator.authority import hash_token
 from device_farm.credentials import CREDENTIALS_VARIABLE, Role
 
 # What is not in the table, nobody may call.

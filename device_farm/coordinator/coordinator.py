@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
 
-from device_farm.acceptance import check_registration
-from device_farm.answers import answer_key
-from device_farm.database import Database, KeptJob, ModelStored
-from device_farm.events import (
+from device_farm.coordinator.acceptance import check_registration
+from device_farm.coordinator.answers import answer_key
+from device_farm.coordinator.database import Database, KeptJob, ModelStored
+from device_farm.coordinator.events import (
     Command,
     DeviceOrdered,
     DropWorker,
@@ -36,6 +36,9 @@ from device_farm.events import (
     WorkerJoined,
     WorkerLeft,
 )
+from device_farm.coordinator.model_store import ModelStore
+from device_farm.coordinator.records import Record
+from device_farm.coordinator.scheduling import Policy, Scheduler
 from device_farm.jobs import (
     CoordinatorMessage,
     DeviceOrder,
@@ -48,10 +51,7 @@ from device_farm.jobs import (
     LeaseResult,
     WorkerMessage,
 )
-from device_farm.model_check import RefusedModel, check_model
-from device_farm.records import Record
-from device_farm.scheduling import Policy, Scheduler
-from device_farm.state import ModelStore
+from device_farm.model_files.model_check import RefusedModel, check_model
 from device_farm.types import Device, JobRecord, Measurement
 
 TICK_SECONDS = 0.25

@@ -4,8 +4,8 @@ import math
 from statistics import median
 
 from device_farm.jobs import Job, Registration, RunReport, choose_runtime
-from device_farm.profiles import PROFILES, Profile, violations
-from device_farm.statistics import assess
+from device_farm.measuring.profiles import PROFILES, Profile, violations
+from device_farm.measuring.statistics import assess
 from device_farm.types import Measurement
 
 

@@ -4,8 +4,8 @@ import hashlib
 import json
 from dataclasses import asdict
 
+from device_farm.coordinator.matchmaking import Place
 from device_farm.jobs import Job
-from device_farm.matchmaking import Place
 from device_farm.types import Measurement
 
 

@@ -1,0 +1,1 @@
+"""The farm's server: decides who measures what (pure), remembers it, and speaks to workers and clients."""

@@ -1,0 +1,1 @@
+"""What samples and evidence say: pure statistics, stopping, validity and drift."""
