@@ -21,11 +21,11 @@ from device_farm.jobs import (
 )
 from device_farm.rpc import farm_pb2 as pb
 
-CHUNK_BYTES = 64 * 1024
+CHUNK_BYTES = 1024 * 1024
 
 
 def chunks_to_wire(data: bytes) -> Iterator[pb.ModelChunk]:
-    """The bytes in messages of 64 KiB: gRPC refuses messages above 4 MB. Empty data is one empty chunk."""
+    """The bytes in messages of 1 MiB: gRPC refuses messages above 4 MB. Empty data is one empty chunk."""
     view = memoryview(data)
     for start in range(0, max(len(data), 1), CHUNK_BYTES):
         yield pb.ModelChunk(data=bytes(view[start : start + CHUNK_BYTES]))

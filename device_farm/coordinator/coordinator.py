@@ -40,6 +40,7 @@ from device_farm.coordinator.model_store import ModelStore
 from device_farm.coordinator.records import Record
 from device_farm.coordinator.scheduling import Policy, Scheduler
 from device_farm.jobs import (
+    INLINE_MODEL_BYTES,
     CoordinatorMessage,
     DeviceOrder,
     Heartbeat,
@@ -56,7 +57,9 @@ from device_farm.types import Device, JobRecord, Measurement
 
 TICK_SECONDS = 0.25
 RETRY_SECONDS = 1.0  # after the disk refused a group
-GROUP_SECONDS = 0.005  # between one write and the next: what comes up meanwhile shares it
+# The more clients wait, the longer records are gathered for one write; a single client never notices.
+GATHER_SECONDS_PER_CLIENT = 0.00005
+MAX_GATHER_SECONDS = 0.005
 HOUSEKEEPING_SECONDS = 600.0
 
 logger = logging.getLogger(__name__)
@@ -243,6 +246,10 @@ class Coordinator:
         self._apply(JobSubmitted(job, self._earlier_answer(job)))
 
     def _keep_small_model(self, digest: str, model: bytes) -> None:
+        if len(model) > INLINE_MODEL_BYTES:
+            raise RefusedModel(
+                f"a model of {len(model)} bytes must be uploaded: {INLINE_MODEL_BYTES} are allowed here"
+            )
         if sha256(model).hexdigest() != digest:
             raise RefusedModel(f"the model's SHA-256 is not {digest}")
         check_model(model)
@@ -316,16 +323,13 @@ class Coordinator:
 
     async def _carry_on(self) -> None:
         """Makes records durable, group by group, and carries out what waited for them."""
-        written_at = self._clock() - GROUP_SECONDS
         while True:
             await self._wake.wait()
-            if (pause := written_at + GROUP_SECONDS - self._clock()) > 0:
-                await asyncio.sleep(pause)
+            await asyncio.sleep(min(GATHER_SECONDS_PER_CLIENT * len(self._watches), MAX_GATHER_SECONDS))
             self._wake.clear()
             records, self._records = self._records, []
             commands, self._commands = self._commands, []
             if records:
-                written_at = self._clock()
                 await self._commit(records)
             for command in commands:
                 self._carry_out(command)

@@ -5,6 +5,7 @@ import os
 import re
 import tempfile
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -83,9 +84,11 @@ class Upload:
         """Keeps the file durably and returns its SHA-256; raises RefusedModel if it is no whole TFLite file."""
         check_model_header(self._header)
         self._file.flush()
-        with mmap(self._file.fileno(), 0, access=ACCESS_READ) as data:
-            check_model(data)
-        os.fsync(self._file.fileno())
+        with ThreadPoolExecutor(1) as disk:  # it writes while the file is checked
+            written = disk.submit(os.fsync, self._file.fileno())
+            with mmap(self._file.fileno(), 0, access=ACCESS_READ) as data:
+                check_model(data)
+            written.result()
         self._file.close()
         sha256 = self._hash.hexdigest()
         Path(self._file.name).replace(self._folder / sha256)

@@ -6,18 +6,16 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import grpc
 import pytest
 from farm_models import add_model
+from farm_peers import ScriptedWorker
 from farm_reports import introduction
 
-from device_farm import convert
 from device_farm.client import FarmClient
 from device_farm.coordinator.scheduling import Policy
 from device_farm.coordinator.server import serve
-from device_farm.jobs import Acknowledgement, CoordinatorMessage, Introduction, Lease, WorkerMessage
+from device_farm.jobs import Introduction
 from device_farm.local import LocalFarm
-from device_farm.rpc import farm_pb2_grpc as rpc
 from device_farm.types import MeasurementSettings
 
 WAIT_SECONDS = 30.0
@@ -83,36 +81,6 @@ class Coordinator:
 def coordinator(tmp_path: Path) -> Iterator[Coordinator]:
     with Coordinator(tmp_path / "coordinator") as running:
         yield running
-
-
-class ScriptedWorker:
-    """A worker's stream in the test's hands."""
-
-    def __init__(self, address: str, words: Introduction) -> None:
-        self.introduction = words
-        self._channel = grpc.insecure_channel(address)
-        self._outbox: queue.Queue = queue.Queue()
-        self._call = rpc.FleetStub(self._channel).Work(iter(self._outbox.get, None))
-        self.send(words)
-        self.receive()  # the welcome
-
-    def send(self, message: WorkerMessage) -> None:
-        self._outbox.put(convert.worker_message_to_wire(message))
-
-    def receive(self) -> CoordinatorMessage:
-        return convert.coordinator_message_from_wire(next(self._call))
-
-    def receive_lease(self) -> Lease:
-        """The next lease; acknowledgements before it are passed over."""
-        while isinstance(message := self.receive(), Acknowledgement):
-            pass
-        assert isinstance(message, Lease), message
-        return message
-
-    def close(self) -> None:
-        self._outbox.put(None)
-        self._call.cancel()
-        self._channel.close()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pathlib import Path
 import grpc
 import pytest
 from farm_models import add_model
+from farm_peers import Process
 from farm_reports import SIX, introduction, report
 from model_files import aborting_model
 
@@ -287,6 +288,20 @@ def test_an_answer_given_before_registration_is_refused(coordinator):
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (add_model() + bytes(70_000), "a model of 70300 bytes must be uploaded: 65536 are allowed here"),
+        (add_model((1, 2)), "the model's SHA-256 is not " + "ab" * 32),
+    ],
+)
+def test_a_model_inside_a_request_must_be_small_and_the_jobs_own(coordinator, data, message):
+    request = measure_request(Job("j", "ab" * 32), data)
+    with grpc.insecure_channel(coordinator.address) as channel, pytest.raises(grpc.RpcError) as caught:
+        list(rpc.FarmStub(channel).Measure(request))
+    assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.INVALID_ARGUMENT, message)
+
+
 def test_a_job_for_a_model_that_was_never_uploaded_is_refused(coordinator):
     request = measure_request(Job("j", "../../etc/passwd"))
     with grpc.insecure_channel(coordinator.address) as channel, pytest.raises(grpc.RpcError) as caught:
@@ -418,26 +433,6 @@ def test_a_client_that_vanishes_during_an_upload_leaves_nothing(coordinator, mod
     models = tmp_path / "coordinator" / "models"
     while list(models.iterdir()):  # the coordinator hears of the cancellation in its own time
         threading.Event().wait(0.01)
-
-
-class Process:
-    """A program of the farm in a process of its own, to be killed without a chance to say goodbye."""
-
-    def __init__(self, *command: str) -> None:
-        ready, child_end = os.pipe()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "device_farm", *command, "--ready-fd", str(child_end)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=(child_end,),
-        )
-        os.close(child_end)
-        with os.fdopen(ready) as pipe:
-            self.said = pipe.readline().strip()
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait(30)
 
 
 @pytest.fixture

@@ -2,21 +2,18 @@
 
 import asyncio
 import hashlib
-import os
 import queue
 import resource
-import subprocess
-import sys
 import threading
 
 import grpc
 import pytest
 from farm_models import add_model
+from farm_peers import Process, ScriptedWorker
 from farm_reports import SETTINGS, introduction, job, report
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from device_farm import convert
 from device_farm.client import FarmClient
 from device_farm.coordinator.coordinator import Coordinator
 from device_farm.coordinator.database import Database
@@ -33,21 +30,10 @@ MODEL = add_model()
 
 @pytest.fixture
 def process(tmp_path):
-    """A coordinator in a process of its own, whose disk can be filled: its id and its address."""
-    ready, child_end = os.pipe()
-    command = ("serve", "--listen", "127.0.0.1:0", "--state", str(tmp_path / "state"))
-    child = subprocess.Popen(
-        [sys.executable, "-m", "device_farm", *command, "--ready-fd", str(child_end)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        pass_fds=(child_end,),
-    )
-    os.close(child_end)
-    with os.fdopen(ready) as pipe:
-        address = pipe.readline().strip()
-    yield child.pid, address
-    child.kill()
-    child.wait(30)
+    """A coordinator in a process of its own, whose disk can be filled."""
+    started = Process("serve", "--listen", "127.0.0.1:0", "--state", str(tmp_path / "state"))
+    yield started
+    started.kill()
 
 
 def fill_disk(pid: int) -> None:
@@ -61,9 +47,9 @@ def free_disk(pid: int) -> None:
 
 def test_a_full_disk_holds_everything_up_and_loses_nothing(process):
     """The first job waits for the disk; further ones are refused with the reason; then all goes on."""
-    pid, address = process
+    pid, address = process.pid, process.said
     answers: queue.Queue[object] = queue.Queue()
-    worker = ScriptedStream(address)
+    worker = ScriptedWorker(address, introduction())
     client, other = FarmClient(address), FarmClient(address)
 
     def measure() -> None:
@@ -87,7 +73,7 @@ def test_a_full_disk_holds_everything_up_and_loses_nothing(process):
         assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert refused.value.details() == "the coordinator cannot store the model: File too large"
         free_disk(pid)
-        lease = worker.lease()
+        lease = worker.receive_lease()
         worker.send(LeaseResult(lease.token, report(model_sha256=lease.job.model_sha256)))
         found = answers.get(timeout=60)
         assert isinstance(found, Measurement), found
@@ -98,30 +84,6 @@ def test_a_full_disk_holds_everything_up_and_loses_nothing(process):
         client.close()
         other.close()
         thread.join(30)
-
-
-class ScriptedStream:
-    """A worker's stream, registered as device d1."""
-
-    def __init__(self, address: str) -> None:
-        self._channel = grpc.insecure_channel(address)
-        self._outbox: queue.Queue[object] = queue.Queue()
-        self._call = rpc.FleetStub(self._channel).Work(iter(self._outbox.get, None))
-        self.send(introduction())
-        next(self._call)  # the welcome
-
-    def send(self, message) -> None:
-        self._outbox.put(convert.worker_message_to_wire(message))
-
-    def lease(self) -> Lease:
-        while not isinstance(message := convert.coordinator_message_from_wire(next(self._call)), Lease):
-            pass
-        return message
-
-    def close(self) -> None:
-        self._outbox.put(None)
-        self._call.cancel()
-        self._channel.close()
 
 
 class JumpingClock:
