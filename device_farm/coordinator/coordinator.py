@@ -37,8 +37,9 @@ from device_farm.coordinator.events import (
     WorkerLeft,
 )
 from device_farm.coordinator.model_store import ModelStore
+from device_farm.coordinator.policy import Policy
 from device_farm.coordinator.records import Record
-from device_farm.coordinator.scheduling import Policy, Scheduler
+from device_farm.coordinator.scheduling import Scheduler
 from device_farm.jobs import (
     INLINE_MODEL_BYTES,
     CoordinatorMessage,

@@ -158,11 +158,6 @@ class Fleet:
         return scale(device.baselines_ms[key], peers)
 
 
-def reference_key(runtime: str, delegate: str) -> str:
-    """The name under which the reference model's times for a runtime and delegate are kept."""
-    return f"{runtime}/{delegate}"
-
-
 def _state(device: DeviceRecord, now: float) -> DeviceState:
     if device.session is None:
         return "offline"

@@ -9,7 +9,6 @@ included:
 * a result counts only under the token of a live lease, from the device that it was granted to.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -33,8 +32,9 @@ from device_farm.coordinator.events import (
     WorkerJoined,
     WorkerLeft,
 )
-from device_farm.coordinator.fleet import DeviceRecord, Fleet, reference_key
+from device_farm.coordinator.fleet import DeviceRecord, Fleet
 from device_farm.coordinator.matchmaking import Matchmaker, Place
+from device_farm.coordinator.policy import Policy
 from device_farm.coordinator.records import (
     AnswersTainted,
     AttemptEnded,
@@ -47,6 +47,7 @@ from device_farm.coordinator.records import (
     Snapshot,
     UnfinishedJob,
 )
+from device_farm.coordinator.references import hold_against_baseline, quietest_median, reference_key
 from device_farm.jobs import (
     Acknowledgement,
     Cancelled,
@@ -67,41 +68,8 @@ from device_farm.jobs import (
     describe,
     unmet_demand,
 )
-from device_farm.measuring.drift import Bracket, DriftState, Verdict, advance
-from device_farm.measuring.profiles import Profile
+from device_farm.measuring.drift import Bracket, DriftState, Verdict
 from device_farm.types import Device, OrderRefused, Standing, Target
-
-CALIBRATION_ROUND = 5  # invocations of the reference model whose median counts as one time
-
-
-@dataclass(frozen=True)
-class Policy:
-    """The coordinator's times and limits.
-
-    Attributes:
-        heartbeat_seconds: how often a worker says that it is alive.
-        silence_seconds: a worker that is silent for longer is disconnected.
-        lease_seconds: a lease lapses when no heartbeat has named it for longer; so long a lost worker, or the
-            whole fleet of a restarted coordinator, may take to come back.
-        lease_margin_seconds: what a job may take beyond its own timeout (download, start, report).
-        max_failures: how often a job may fail before it is given up.
-        max_losses: how often it may lose its device.
-        max_invalid: how often its conditions may be invalid.
-        orphan_seconds: how long a job goes on while no client waits for it, unless it is detached.
-    """
-
-    heartbeat_seconds: float = 3.0
-    silence_seconds: float = 10.0
-    lease_seconds: float = 10.0
-    lease_margin_seconds: float = 60.0
-    max_failures: int = 3
-    max_losses: int = 10
-    max_invalid: int = 5
-    orphan_seconds: float = 15.0
-
-    def limit(self, ending: Ending) -> int:
-        """How many attempts of a job may end so."""
-        return {"failure": self.max_failures, "loss": self.max_losses, "invalid": self.max_invalid}[ending]
 
 
 @dataclass
@@ -228,7 +196,7 @@ class Scheduler:
     def _calibrate(self, device: DeviceRecord, now: float) -> None:
         """Holds the reference model's times at registration against the device's baselines, or sets them."""
         for key, times_ms in sorted(device.registration.references_ms.items()):
-            recent_ms = _quietest_median(times_ms)
+            recent_ms = quietest_median(times_ms)
             self._judge_bracket(device, key, Bracket(recent_ms, recent_ms), None, now)
 
     def _settle_held_leases(self, device: DeviceRecord, held: tuple[int, ...], now: float) -> None:
@@ -309,13 +277,9 @@ class Scheduler:
         self, device: DeviceRecord, key: str, bracket: Bracket, job_id: str | None, now: float
     ) -> Verdict:
         """Holds the reference model's times against the baseline; a device that drifts is quarantined."""
-        device.recent_ms[key] = bracket.after_ms
-        baseline_ms = device.baselines_ms.get(key)
-        if baseline_ms is None or _was_set_on_a_busy_machine(baseline_ms, bracket, device.profile):
-            baseline_ms = device.baselines_ms[key] = bracket.before_ms
+        verdict, is_new_baseline = hold_against_baseline(device, key, bracket, job_id)
+        if is_new_baseline:
             self._records.append(device.known())
-        device.drift, verdict = advance(device.drift, bracket, baseline_ms, device.profile)
-        device.bracketed_jobs.append(job_id)
         if verdict.action == "quarantine":
             suspects = device.last_jobs(verdict.suspect_brackets)
             self._records.append(AnswersTainted(device.device_id, suspects, verdict.text))
@@ -547,18 +511,6 @@ class Scheduler:
         ]
         have = "; ".join(found) if found else "no device at all"
         return f"no device satisfied {describe(target)} within {waited:g} s; the farm has {have}"
-
-
-def _quietest_median(times_ms: Sequence[float]) -> float:
-    """The lowest median of a few invocations in a row: whatever else the machine does only adds time."""
-    starts = range(0, len(times_ms), CALIBRATION_ROUND)
-    return min(median(times_ms[start : start + CALIBRATION_ROUND]) for start in starts)
-
-
-def _was_set_on_a_busy_machine(baseline_ms: float, bracket: Bracket, profile: Profile) -> bool:
-    """Whether a machine whose speed is not watched closely turns out to be much faster than was thought."""
-    quickest_allowed_ms = baseline_ms / (1 + profile.reference_tolerance)
-    return profile.shift is None and max(bracket.before_ms, bracket.after_ms) < quickest_allowed_ms
 
 
 def _why_not(device: Device) -> str:

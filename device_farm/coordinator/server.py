@@ -17,7 +17,7 @@ from device_farm.coordinator.certificates import KeyPair
 from device_farm.coordinator.coordinator import Coordinator
 from device_farm.coordinator.database import Database
 from device_farm.coordinator.model_store import ModelStore
-from device_farm.coordinator.scheduling import Policy
+from device_farm.coordinator.policy import Policy
 from device_farm.coordinator.services import FarmService, FleetService, OperationsService
 from device_farm.rpc import farm_pb2_grpc as rpc
 from device_farm.state import StateLock

@@ -12,7 +12,7 @@ from farm_peers import ScriptedWorker
 from farm_reports import introduction
 
 from device_farm.client import FarmClient
-from device_farm.coordinator.scheduling import Policy
+from device_farm.coordinator.policy import Policy
 from device_farm.coordinator.server import serve
 from device_farm.jobs import Introduction
 from device_farm.local import LocalFarm

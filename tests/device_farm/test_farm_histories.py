@@ -24,8 +24,9 @@ from device_farm.coordinator.events import (
     WorkerJoined,
     WorkerLeft,
 )
+from device_farm.coordinator.policy import Policy
 from device_farm.coordinator.records import AttemptEnded, JobEnded, LeaseGranted
-from device_farm.coordinator.scheduling import Policy, Scheduler
+from device_farm.coordinator.scheduling import Scheduler
 from device_farm.jobs import DeviceOrder, Failed, Infeasible, Lease, device_id_of
 from device_farm.types import Measurement, NoSuchDevice, OrderRefused, Target
 

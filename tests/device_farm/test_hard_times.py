@@ -19,8 +19,8 @@ from device_farm.coordinator.coordinator import Coordinator
 from device_farm.coordinator.database import Database
 from device_farm.coordinator.events import DropWorker
 from device_farm.coordinator.model_store import ModelStore
-from device_farm.coordinator.scheduling import Policy
-from device_farm.jobs import Lease, LeaseResult
+from device_farm.coordinator.policy import Policy
+from device_farm.jobs import Acknowledgement, Lease, LeaseResult
 from device_farm.rpc import farm_pb2 as pb
 from device_farm.rpc import farm_pb2_grpc as rpc
 from device_farm.types import FarmError, Measurement, MeasurementFailed, Target
@@ -46,7 +46,7 @@ def free_disk(pid: int) -> None:
 
 
 def test_a_full_disk_holds_everything_up_and_loses_nothing(process):
-    """The first job waits for the disk; further ones are refused with the reason; then all goes on."""
+    """A result that cannot be written waits for the disk; new jobs are refused with the reason meanwhile."""
     pid, address = process.pid, process.said
     answers: queue.Queue[object] = queue.Queue()
     worker = ScriptedWorker(address, introduction())
@@ -58,10 +58,12 @@ def test_a_full_disk_holds_everything_up_and_loses_nothing(process):
         except FarmError as error:
             answers.put(error)
 
-    fill_disk(pid)
     thread = threading.Thread(target=measure)
     thread.start()
     try:
+        lease = worker.receive_lease()
+        fill_disk(pid)
+        worker.send(LeaseResult(lease.token, report(model_sha256=lease.job.model_sha256)))
         refusal = ""
         while "refused" not in refusal:  # until the coordinator has noticed
             with pytest.raises(MeasurementFailed) as caught:
@@ -72,9 +74,9 @@ def test_a_full_disk_holds_everything_up_and_loses_nothing(process):
             rpc.FarmStub(channel).UploadModel(pb.ModelChunk(data=chunk) for chunk in (MODEL, bytes(100_000)))
         assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         assert refused.value.details() == "the coordinator cannot store the model: File too large"
+        assert answers.empty()
         free_disk(pid)
-        lease = worker.receive_lease()
-        worker.send(LeaseResult(lease.token, report(model_sha256=lease.job.model_sha256)))
+        assert worker.receive() == Acknowledgement(lease.token)
         found = answers.get(timeout=60)
         assert isinstance(found, Measurement), found
         assert found.latency_ms == 3.5

@@ -20,6 +20,7 @@ from device_farm.coordinator.events import (
     WorkerJoined,
     WorkerLeft,
 )
+from device_farm.coordinator.policy import Policy
 from device_farm.coordinator.records import (
     AnswersTainted,
     AttemptEnded,
@@ -29,7 +30,7 @@ from device_farm.coordinator.records import (
     JobEnded,
     LeaseGranted,
 )
-from device_farm.coordinator.scheduling import Policy, Scheduler
+from device_farm.coordinator.scheduling import Scheduler
 from device_farm.jobs import (
     Acknowledgement,
     Cancelled,
