@@ -1,7 +1,7 @@
 """A real server that answers every kind of call under any service's name, and certificates to break it with."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -167,7 +167,7 @@ def key_pair_valid(begins_in: timedelta, ends_in: timedelta) -> KeyPair:
     return KeyPair("device-farm", certificate.decode(), key.decode())
 
 
-def endless() -> Iterator[bytes]:
-    """An upload that never ends."""
-    while True:
-        yield bytes(1024)
+async def endless() -> AsyncIterator[bytes]:
+    """An upload that never ends, nor floods: gRPC may report a broken write before the refusal."""
+    yield bytes(1024)
+    await asyncio.Event().wait()
