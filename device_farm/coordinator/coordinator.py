@@ -58,9 +58,9 @@ from device_farm.types import Device, JobRecord, Measurement
 
 TICK_SECONDS = 0.25
 RETRY_SECONDS = 1.0  # after the disk refused a group
-# The more clients wait, the longer records are gathered for one write; a single client never notices.
+# The more clients wait, the longer records are gathered for one write; a few clients never notice.
 GATHER_SECONDS_PER_CLIENT = 0.00005
-MAX_GATHER_SECONDS = 0.005
+MIN_GATHER_SECONDS, MAX_GATHER_SECONDS = 0.001, 0.005  # an event loop cannot sleep for less
 HOUSEKEEPING_SECONDS = 600.0
 
 logger = logging.getLogger(__name__)
@@ -326,7 +326,9 @@ class Coordinator:
         """Makes records durable, group by group, and carries out what waited for them."""
         while True:
             await self._wake.wait()
-            await asyncio.sleep(min(GATHER_SECONDS_PER_CLIENT * len(self._watches), MAX_GATHER_SECONDS))
+            gather_seconds = min(GATHER_SECONDS_PER_CLIENT * len(self._watches), MAX_GATHER_SECONDS)
+            if gather_seconds >= MIN_GATHER_SECONDS:
+                await asyncio.sleep(gather_seconds)
             self._wake.clear()
             records, self._records = self._records, []
             commands, self._commands = self._commands, []
