@@ -199,15 +199,16 @@ def check_farm(address: str) -> Finding:
     from device_farm.client import FarmClient
     from device_farm.credentials import default_credentials
     from device_farm.types import FarmError
+    from sweep.engine.target import takes_jobs
 
     try:
         with FarmClient(address, credentials=default_credentials()) as client:
             devices = client.devices()
     except (FarmError, ValueError) as error:
         return Finding("device farm", "bad", str(error), f"start it: device-farm serve --listen {address}")
-    online = [device for device in devices if device.state != "offline"]
+    online = [device for device in devices if takes_jobs(device)]
     if not online:
         advice = f"on each device: device-farm worker --farm {address}"
-        return Finding("device farm", "bad", f"{address}: no device online", advice)
+        return Finding("device farm", "bad", f"{address}: no device that takes jobs", advice)
     names = ", ".join(f"{device.name} ({device.device_class})" for device in online)
     return Finding("device farm", "good", f"{address}: {names}")

@@ -306,6 +306,7 @@ class Coordinator:
                 await self._on_disk(partial(self._database.forget_old, live))
             except sqlite3.OperationalError as error:
                 logger.warning("cannot tidy the database: %s", error)
+            self._kept_ids = self._database.job_ids() | self._scheduler.job_ids() | self._ending.keys()
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
 
     # Decisions

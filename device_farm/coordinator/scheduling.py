@@ -146,6 +146,10 @@ class Scheduler:
         state = self._jobs.get(job_id)
         return None if state is None else state.job
 
+    def job_ids(self) -> set[str]:
+        """The ids of all unfinished jobs."""
+        return set(self._jobs)
+
     def places(self, target: Target, now: float) -> set[Place]:
         """Where a job with this target may be measured: earlier answers from there serve it."""
         return self._matches.places(target, now)

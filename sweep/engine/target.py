@@ -16,7 +16,7 @@ def resolve_target(target: Target, devices: Sequence[Device]) -> ResolvedTarget:
     Raises:
         TargetError: no device matches, or devices of several classes do, so that latencies would not compare.
     """
-    online = [device for device in devices if device.state != "offline"]
+    online = [device for device in devices if takes_jobs(device)]
     matching = [device for device in online if matches(device, target)]
     if not matching:
         raise TargetError(f"no device on the farm offers {describe(target)}; it has: {_list(online)}")
@@ -33,6 +33,11 @@ def resolve_target(target: Target, devices: Sequence[Device]) -> ResolvedTarget:
         runtime=target.runtime or runtimes[0],
         emulated=any(device.emulated for device in matching),
     )
+
+
+def takes_jobs(device: Device) -> bool:
+    """True if the device is connected and neither drained nor quarantined."""
+    return device.state != "offline" and device.standing == "active"
 
 
 def matches(device: Device, target: Target) -> bool:
@@ -61,4 +66,4 @@ def _list(devices: Sequence[Device]) -> str:
     shown = [
         f"{device.name} ({', '.join(runtime.name for runtime in device.runtimes)})" for device in devices
     ]
-    return "; ".join(shown) or "no device online"
+    return "; ".join(shown) or "no device that takes jobs"

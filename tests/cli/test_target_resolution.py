@@ -46,10 +46,14 @@ def test_several_classes_are_refused_until_labels_leave_one() -> None:
     assert resolve_target(Target({"soc": "bcm2711"}), [PI, SERVER]).device_class == "raspberrypi-4b"
 
 
-def test_offline_devices_are_ignored() -> None:
-    assert resolve_target(Target(), [replace(PI, state="offline"), SERVER]).device_class == "x86_64 AMD EPYC"
-    with pytest.raises(TargetError, match="it has: no device online"):
-        resolve_target(Target(), [replace(PI, state="offline")])
+@pytest.mark.parametrize(
+    "change", [{"state": "offline"}, {"standing": "draining"}, {"standing": "quarantined"}]
+)
+def test_devices_that_take_no_jobs_are_ignored(change: dict[str, str]) -> None:
+    unfit = replace(PI, **change)
+    assert resolve_target(Target(), [unfit, SERVER]).device_class == "x86_64 AMD EPYC"
+    with pytest.raises(TargetError, match="it has: no device that takes jobs"):
+        resolve_target(Target(), [unfit])
 
 
 def test_several_devices_of_one_class_are_fine_and_one_emulated_one_marks_them() -> None:
