@@ -173,15 +173,23 @@ def _our_table(facts: SweepFacts, rows: Sequence[LeaderboardRow], gap: int) -> T
             score(row.final_score) if complete else score(row.partial_score, partial=True),
             *_metrics(row.si_rmse, row.rmse, row.log10, row.rel),
             latency(row.runtime_ms),
-            interval(row.runtime_interval_ms),
+            "drifts" if _drifts(row) else interval(row.runtime_interval_ms),
             number(row.size_mb, 1),
             _state_text(row, facts),
             style="bold green" if row.rank == 1 else None if complete else "dim",
         )
+    notes = []
     if any(row.final_score is None and row.partial_score is not None for row in rows):
-        table.caption = "~ partial score: what the last trained epoch promised, not a Final Score"
-        table.caption_justify = "left"
+        notes.append("~ partial score: what the last trained epoch promised, not a Final Score")
+    if any(_drifts(row) for row in rows):
+        notes.append("drifts: the latency moved while it was measured, so that it has no interval")
+    if notes:
+        table.caption, table.caption_justify = "\n".join(notes), "left"
     return table
+
+
+def _drifts(row: LeaderboardRow) -> bool:
+    return row.runtime_ms is not None and row.runtime_interval_ms is None
 
 
 def _state_text(row: LeaderboardRow, facts: SweepFacts) -> str:

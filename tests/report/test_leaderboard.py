@@ -1,12 +1,14 @@
 """The leaderboard's order, figures and layout."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from report_sweep import completed, every_ending, final_state, started, trained
 
 from sweep.judging.score import TABLE_1
 from sweep.lifecycle import SweepState
+from sweep.lifecycle.events import TrialCompleted
 from sweep.report.leaderboard import LeaderboardRow, leaderboard_json, leaderboard_rows, leaderboard_table
 
 
@@ -150,3 +152,17 @@ def test_latency_from_a_farm_is_told_as_such(show):
     text = show(leaderboard_table(final_state(events), width=80))
     assert "Latency is measured on the device farm: raspberrypi-4b.\n" in text
     assert leaderboard_json(final_state(events))["measured_on_this_machine"] is False
+
+
+def test_a_latency_that_moved_while_it_was_measured_is_marked(show):
+    events = [
+        replace(event, measurement={"interval_ms": None})
+        if isinstance(event, TrialCompleted) and event.trial == 1
+        else event
+        for event in every_ending()
+    ]
+    text = show(leaderboard_table(final_state(events), width=100))
+    (line,) = (line for line in text.splitlines() if line.split()[:1] == ["1"])
+    assert "drifts" in line
+    assert "drifts: the latency moved while it was measured, so that it has no interval" in text
+    assert text.count("drifts") == 2
