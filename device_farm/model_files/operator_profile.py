@@ -14,7 +14,7 @@ the quickest, 41 % with medians. Operators below about 1 % of the whole cannot b
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -65,18 +65,10 @@ def operators(data: bytes) -> tuple[OperatorInfo, ...]:
     )
 
 
-def prefix(data: bytes, count: int) -> bytes:
-    """The file with its first ``count`` operators only.
-
-    Raises:
-        RefusedModel: the bytes are no whole TFLite file.
-        ValueError: as ``prefix_patches``, or the file has not that many operators.
-    """
-    prefixes = prefix_patches(data)
-    if not 1 <= count <= len(prefixes):
-        raise ValueError(f"a prefix of {count} operators was asked for, but the file has {len(prefixes)}")
+def patched(data: bytes, patches: Iterable[Patch]) -> bytes:
+    """The file with these patches, such as those of one prefix."""
     cut = bytearray(data)
-    for position, value in prefixes[count - 1]:
+    for position, value in patches:
         cut.extend(bytes(max(0, position + UINT32.size - len(cut))))
         UINT32.pack_into(cut, position, value)
     return bytes(cut)

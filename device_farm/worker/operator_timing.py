@@ -1,10 +1,9 @@
 """Times a model's operators in a runner, by ever longer prefixes of the file; see ``operator_profile``."""
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 
-from device_farm.model_files.operator_profile import Patch, operator_times, operators, prefix_patches
+from device_farm.model_files.operator_profile import operator_times, operators, patched, prefix_patches
 from device_farm.types import OperatorTime, Target
 from device_farm.worker.children import RunnerProcess
 
@@ -36,7 +35,7 @@ async def time_operators(
         async with asyncio.timeout_at(deadline):
             for _ in range(ROUNDS):
                 for patches, known_ms in zip(prefixes, times_ms, strict=True):
-                    _write(path, data, patches)
+                    path.write_bytes(patched(data, patches))
                     known_ms.extend(await _invoke(runner, slot, path, target))
     except TimeoutError:
         if not all(times_ms):
@@ -55,11 +54,3 @@ async def _invoke(runner: RunnerProcess, slot: str, path: Path, target: Target) 
     await runner.load(slot, path, target.threads, target.delegate)
     await runner.invoke(slot, WARMUP_INVOCATIONS)
     return (await runner.invoke(slot, INVOCATIONS)).wall_ms
-
-
-def _write(path: Path, data: bytes, patches: Sequence[Patch]) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        for position, value in patches:
-            file.seek(position)
-            file.write(value.to_bytes(4, "little"))
