@@ -22,6 +22,7 @@ import tflite
 from farm_models import add_model
 
 from device_farm.jobs import Failed, Infeasible, Job, RunReport
+from device_farm.measuring.statistics import assess
 from device_farm.types import MeasurementSettings, Runtime, Target
 from device_farm.worker.children import RUNNER, RunnerDied
 from device_farm.worker.execution import Step, explain, out_of_memory_kills, run_job
@@ -151,11 +152,31 @@ def test_sampling_stops_when_its_time_is_spent_but_not_before_the_fewest_samples
     assert (len(report.samples_ms), report.stopped_by) == (8, "sampling_seconds")
 
 
-def test_sampling_stops_when_the_interval_is_as_narrow_as_wanted(execute):
-    wide = replace(SETTINGS, interval_width=1.0, max_invocations=100_000, sampling_seconds=60)
-    report = execute(add_model((1, 128, 128, 8)), settings=wide)
+# A runner whose invocations take 10 ms and 3 % of independent noise, by its own account.
+STEADY_RUNNER = """
+import json, random, sys
+random.seed(1)
+started = {"event": "started", "package": "p", "version": "1.0", "python": "3", "at_seconds": 1e9}
+print(json.dumps(started), flush=True)
+for line in sys.stdin:
+    count = json.loads(line).get("count", 0)
+    times = [10 * random.lognormvariate(0, 0.03) for _ in range(count)]
+    answer = {"event": "done", "load_ms": 1, "delegate_partitions": 1, "sha256": "ab", "peak_memory_mb": 1}
+    print(json.dumps({**answer, "wall_ms": times, "cpu_ms": times}), flush=True)
+"""
+
+
+def test_sampling_stops_when_the_interval_is_as_narrow_as_wanted(execute, wrong_python, tmp_path):
+    (tmp_path / "steady.py").write_text(STEADY_RUNNER)
+    installed = wrong_python(f"exec {sys.executable} {tmp_path / 'steady.py'}")
+    narrow = replace(SETTINGS, interval_width=0.01, max_invocations=10_000, sampling_seconds=60)
+    report = execute(add_model(), settings=narrow, installed=installed)
     assert report.stopped_by == "interval"
-    assert len(report.samples_ms) < 100_000
+    assert 100 < len(report.samples_ms) < 1000  # 3 % of noise needs about 300
+    assessment = assess(report.samples_ms, 0.01)
+    assert assessment.stable
+    low, high = assessment.interval_ms
+    assert high - low <= 0.01 * assessment.median_ms
 
 
 def test_without_time_to_warm_up_there_is_one_invocation_of_it(execute):
