@@ -174,11 +174,12 @@ class FarmClient:
         data = _whole_model(model)
         job = self._job(data, target, settings, priority, fresh, profile_operators)
         deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        for update in self._updates(job, data, deadline):
-            if is_final(update):
-                return _measurement(update)
-            if on_update is not None:
-                on_update(_in_words(update))
+        with closing(self._updates(job, data, deadline)) as updates:  # also if on_update raises
+            for update in updates:
+                if is_final(update):
+                    return _measurement(update)
+                if on_update is not None:
+                    on_update(_in_words(update))
         raise MeasurementFailed(f"the farm at {self.address} ended the job without a result")
 
     def submit(
