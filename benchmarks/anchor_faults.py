@@ -22,7 +22,7 @@ def client_killed(system: System) -> str:
     first = system.start_job(JOB_S)
     first.need("started")
     second = system.start_job(0.0)
-    time.sleep(SETTLE_S)
+    time.sleep(SETTLE_S)  # no anchor tells when a request is in its queue
     first.kill()
     killed = time.monotonic()
     if second.wait_for("started", FREE_WITHIN_S) is None:
@@ -50,7 +50,7 @@ def server_restarts(system: System) -> str:
     running = system.start_job(JOB_S)
     running.need("started")
     waiting = system.start_job(1.0)
-    time.sleep(SETTLE_S)
+    time.sleep(SETTLE_S)  # likewise
     system.kill_server()
     system.start_server()
     new = system.start_job(1.0)
@@ -68,7 +68,7 @@ def model_process_killed(system: System) -> str:
     device = system.start_device(0)
     job = system.start_job(JOB_S)
     job.need("started")
-    time.sleep(SETTLE_S)
+    time.sleep(SETTLE_S)  # the model is loaded by then, and not measured yet
     for leaf in leaves(device.pid):
         os.kill(leaf, signal.SIGSEGV)
     found = _result(job, FREE_WITHIN_S)

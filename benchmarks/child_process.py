@@ -120,7 +120,7 @@ def until_true(condition: Callable[[], bool], timeout_s: float) -> bool:
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.05)
+        time.sleep(0.05)  # processes and sockets of other systems tell nobody when they change
     return True
 
 

@@ -61,7 +61,7 @@ def job(options: argparse.Namespace) -> dict:
         until = time.perf_counter() + options.seconds
         while time.perf_counter() < until:
             session.upload(bytearray(100_000), "model.tflite")
-            time.sleep(0.05)
+            time.sleep(0.05)  # a session that is in use, as long as the job is to take
 
     outcome = "done"
     try:

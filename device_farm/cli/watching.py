@@ -75,7 +75,7 @@ def _observations(look: Look) -> Iterator[tuple[Fleet, str]]:
     fleet = look()
     yield fleet, ""
     while True:
-        time.sleep(WATCH_SECONDS)
+        time.sleep(WATCH_SECONDS)  # the pace of the display: people read no faster
         trouble = ""
         try:
             fleet = look()
