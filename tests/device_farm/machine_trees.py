@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from device_farm.worker.surroundings import Snapshot
+
 CPUFREQ = "sys/devices/system/cpu/cpufreq/policy0"
 THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
 RASPBERRY_PI_4 = {
@@ -58,3 +60,22 @@ def raspberry_pi_4(root: Path, changes: Mapping[str, str] | None = None) -> Path
         cpu.mkdir(exist_ok=True)
         (cpu / "cpufreq").symlink_to("../cpufreq/policy0")
     return root
+
+
+# A Raspberry Pi 4 that does nothing else and lacks nothing.
+QUIET = Snapshot(
+    at_seconds=100.0,
+    cores=4,
+    frequency_mhz=1800.0,
+    frequency_limit_mhz=1800.0,
+    frequency_nominal_mhz=1800.0,
+    governor="performance",
+    temperature_c=48.0,
+    throttled=0,
+    under_voltage_alarm=False,
+    load_average=0.5,
+    busy_seconds=1000.0,
+    steal_seconds=0.0,
+    own_seconds=5.0,
+    child_seconds=2.0,
+)

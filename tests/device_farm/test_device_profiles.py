@@ -5,28 +5,13 @@ import dataclasses
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from machine_trees import QUIET
 
 from device_farm.measuring.drift import Bracket, DriftState, advance
 from device_farm.measuring.profiles import PROFILES, Violation, profile_of, unknown_facts, violations
-from device_farm.worker.surroundings import Snapshot, summarise
+from device_farm.worker.surroundings import summarise
 
 RPI4, GENERIC = PROFILES["rpi4"], PROFILES["generic"]
-QUIET = Snapshot(
-    at_seconds=100.0,
-    cores=4,
-    frequency_mhz=1800.0,
-    frequency_limit_mhz=1800.0,
-    frequency_nominal_mhz=1800.0,
-    governor="performance",
-    temperature_c=48.0,
-    throttled=0,
-    under_voltage_alarm=False,
-    load_average=0.5,
-    busy_seconds=1000.0,
-    steal_seconds=0.0,
-    own_seconds=5.0,
-    child_seconds=2.0,
-)
 LATER = dataclasses.replace(QUIET, at_seconds=110.0, busy_seconds=1010.5, own_seconds=5.2, child_seconds=11.5)
 CLEAN = summarise([QUIET, LATER])
 SAMPLES = ([9.9] * 20, [10.0] * 20)  # CPU and wall times

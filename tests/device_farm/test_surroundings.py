@@ -11,28 +11,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from machine_trees import CPUFREQ, THROTTLED, raspberry_pi_4
+from machine_trees import CPUFREQ, QUIET, THROTTLED, raspberry_pi_4
 
 from device_farm.worker.firmware import FLAGS
 from device_farm.worker.surroundings import Snapshot, Surroundings, summarise
 
 TICK = 1 / os.sysconf("SC_CLK_TCK")
-QUIET = Snapshot(
-    at_seconds=100.0,
-    cores=4,
-    frequency_mhz=1800.0,
-    frequency_limit_mhz=1800.0,
-    frequency_nominal_mhz=1800.0,
-    governor="performance",
-    temperature_c=48.0,
-    throttled=0,
-    under_voltage_alarm=False,
-    load_average=0.5,
-    busy_seconds=1000.0,
-    steal_seconds=0.0,
-    own_seconds=5.0,
-    child_seconds=2.0,
-)
 UNKNOWN = Snapshot(
     at_seconds=100.0,
     cores=2,
