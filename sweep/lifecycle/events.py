@@ -5,7 +5,7 @@ Every event is a frozen record of plain data. The journal stores it as one JSON 
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -42,25 +42,41 @@ class SweepEnded:
 
 
 @dataclass(frozen=True)
+class TrialsAdded:
+    """A person raised the number of candidates to try by ``trials``; ``request`` makes it count once."""
+
+    trials: int
+    request: str
+
+
+@dataclass(frozen=True)
 class TrialProposed:
-    """``assignment`` is what the proposer chose, parameter by parameter; ``candidate`` what it means."""
+    """``assignment`` is what the proposer chose, parameter by parameter; ``candidate`` what it means.
+
+    ``seed`` is the training's; None: the sweep's own choice.
+    """
 
     trial: int
     assignment: Mapping[str, Json]
     candidate: Mapping[str, Json]
     candidate_hash: str
     architecture_hash: str
-    origin: Literal["start", "sampler"]
+    origin: Literal["start", "warm_start", "sampler", "finalist"]
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
 class TrialAdmitted:
-    """The file with untrained weights was exported and measured; the trial may be trained."""
+    """The file with untrained weights was exported and measured; the trial may be trained.
+
+    ``shared_with`` is the trial of the same architecture whose measurement this is; None: its own.
+    """
 
     trial: int
     latency_ms: float
     measurement: Mapping[str, Json]
     export: Mapping[str, Json]
+    shared_with: int | None = None
 
 
 @dataclass(frozen=True)
@@ -91,17 +107,25 @@ class EpochTrained:
 
 @dataclass(frozen=True)
 class AttemptEnded:
-    """``reached``: at its last epoch. ``interrupted``: not its own fault. ``crashed``: with ``reason``."""
+    """How an attempt ended.
+
+    ``reached``: at its last epoch. ``interrupted``: the sweep was stopped or died. ``lost``: its process or node
+    went away without a word (preempted, killed, out of memory). ``crashed``: it raised ``reason``.
+    """
 
     trial: int
     attempt: int
-    outcome: Literal["reached", "interrupted", "crashed"]
+    outcome: Literal["reached", "interrupted", "lost", "crashed"]
     reason: str = ""
 
 
 @dataclass(frozen=True)
 class TrialCompleted:
-    """The trained, exported file was judged and measured; all figures come from that file."""
+    """The trained, exported file was judged and measured; all figures come from that file.
+
+    ``flags`` names what a person should know, such as ``latency_moved``. ``test`` holds the metrics on the
+    held-out split, which only a finalising sweep reads.
+    """
 
     trial: int
     metrics: Mapping[str, float]
@@ -111,21 +135,34 @@ class TrialCompleted:
     export: Mapping[str, Json]
     judgement: Mapping[str, Json]
     files: Mapping[str, str]
+    flags: Sequence[str] = ()
+    test: Mapping[str, Json] | None = None
+
+
+@dataclass(frozen=True)
+class FinalistMeasured:
+    """A complete trial's file was measured afresh, in turn with its rivals; rounds count from 1."""
+
+    trial: int
+    round: int
+    latency_ms: float
+    measurement: Mapping[str, Json]
 
 
 @dataclass(frozen=True)
 class TrialPruned:
-    """The policy stopped the trial at ``epoch``, where its partial score was ``partial_score``."""
+    """A rule stopped the trial at ``epoch``, where its partial score was ``partial_score``."""
 
     trial: int
     epoch: int
     partial_score: float | None
     reason: str
+    rule: Literal["rung", "extrapolation", "admission", "time"] = "rung"
 
 
 @dataclass(frozen=True)
 class TrialInfeasible:
-    """The candidate cannot work on this target; never to be tried again."""
+    """The candidate cannot work on this target, or breaks a constraint; never to be tried again."""
 
     trial: int
     reason: str
@@ -153,12 +190,13 @@ TrialEvent = (
     | EpochTrained
     | AttemptEnded
     | TrialCompleted
+    | FinalistMeasured
     | TrialPruned
     | TrialInfeasible
     | TrialFailed
     | FilesRemoved
 )
-SweepEvent = SweepStarted | SweepResumed | SweepEnded
+SweepEvent = SweepStarted | SweepResumed | SweepEnded | TrialsAdded
 Event = SweepEvent | TrialEvent
 
 EVENT_TYPES: Mapping[str, type] = {cls.__name__: cls for cls in (*SweepEvent.__args__, *TrialEvent.__args__)}

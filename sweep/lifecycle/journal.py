@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from sweep.lifecycle.events import Event, from_json, to_json
 
@@ -88,11 +88,9 @@ class Journal:
         self._path = directory / JOURNAL_NAME
         self._now = now
         self._lock = (directory / LOCK_NAME).open("a+")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _locks(self._lock):
             self._lock.close()
-            raise SweepLocked(f"{directory} is in use by another process") from None
+            raise SweepLocked(f"{directory} is in use by another process")
         try:
             self._file = self._path.open("ab", buffering=0)
             self.records = self._recover()
@@ -148,6 +146,19 @@ class Journal:
             self._file.truncate(whole)
             os.fsync(self._file.fileno())
         return records
+
+
+def _locks(file: IO[str]) -> bool:
+    """Take the lock, unless a process keeps it. Who only asks whether it is held has it for microseconds."""
+    for pause_s in (0.02, 0.1, None):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if pause_s is not None:
+                clock.sleep(pause_s)
+        else:
+            return True
+    return False
 
 
 def _sync_directory(directory: Path) -> None:

@@ -1,7 +1,9 @@
 """A sweep's state: the fold of its journal."""
 
+from bisect import insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -11,20 +13,38 @@ from sweep.lifecycle.events import (
     SweepEnded,
     SweepResumed,
     SweepStarted,
+    TrialCompleted,
     TrialProposed,
+    TrialsAdded,
 )
 from sweep.lifecycle.journal import read_journal
 from sweep.lifecycle.trial import IllegalEvent, Trial, TrialState, advance, propose
 
+_BROKEN = (TrialState.FAILED, TrialState.INFEASIBLE)
+
 
 @dataclass(frozen=True)
 class SweepState:
-    """All trials by number, in order of proposal, and what the sweep itself is doing."""
+    """All trials by number, in order of proposal, and what the sweep itself is doing.
+
+    ``unfinished``, ``complete``, ``tried`` and ``scores`` follow from ``trials`` and spare a walk over them all.
+    """
 
     started: SweepStarted | None = None
-    trials: Mapping[int, Trial] = field(default_factory=dict)
+    trials: dict[int, Trial] = field(default_factory=dict)
     resumes: int = 0
     ended: SweepEnded | None = None
+    requests: frozenset[str] = frozenset()
+    trials_added: int = 0
+    """Candidates added to the number in the latest settings."""
+    unfinished: dict[int, Trial] = field(default_factory=dict)
+    """The trials that are not final, by number."""
+    complete: dict[int, Trial] = field(default_factory=dict)
+    """The complete trials, by number, in order of proposal."""
+    tried: int = 0
+    """Trials that count against the number of trials: see `Trial.was_tried`."""
+    scores: Mapping[int, tuple[tuple[float, int], ...]] = field(default_factory=dict)
+    """Per epoch, the partial score and number of each trial that got there and did not break; ascending."""
 
     @property
     def max_epochs(self) -> int:
@@ -35,13 +55,16 @@ class SweepState:
 
     def in_state(self, *states: TrialState) -> tuple[Trial, ...]:
         """The trials in any of ``states``, in order of proposal."""
-        return tuple(trial for trial in self.trials.values() if trial.state in states)
+        if states == (TrialState.COMPLETE,):
+            return tuple(self.complete.values())
+        final = any(state.is_final for state in states)
+        among = self.trials if final else self.unfinished
+        return tuple(trial for trial in among.values() if trial.state in states)
 
-    @property
+    @cached_property
     def best(self) -> Trial | None:
-        """The complete trial with the highest Final Score."""
-        complete = self.in_state(TrialState.COMPLETE)
-        return max(complete, key=lambda trial: trial.final_score or 0.0, default=None)
+        """The complete trial with the highest Final Score; of equals the earlier one."""
+        return max(self.complete.values(), key=lambda trial: trial.final_score or 0.0, default=None)
 
 
 def fold(state: SweepState, event: Event, time: float) -> SweepState:
@@ -57,18 +80,71 @@ def fold(state: SweepState, event: Event, time: float) -> SweepState:
     if state.started is None:
         raise IllegalEvent(f"{type(event).__name__} before SweepStarted")
     if isinstance(event, SweepResumed):
-        return replace(_interrupt_attempts(state, time), resumes=state.resumes + 1, ended=None)
+        state = _interrupt_attempts(state, time)
+        return replace(state, resumes=state.resumes + 1, ended=None, trials_added=0)
+    if isinstance(event, TrialsAdded):
+        return _add_trials(state, event)
     if isinstance(event, SweepEnded):
         return replace(_interrupt_attempts(state, time), ended=event)
     if isinstance(event, TrialProposed):
         if event.trial != len(state.trials):
             raise IllegalEvent(f"trial {event.trial} proposed; expected {len(state.trials)}")
-        trial = propose(event, time, state.max_epochs)
-    else:
-        if event.trial not in state.trials:
-            raise IllegalEvent(f"{type(event).__name__} of trial {event.trial}, which was never proposed")
-        trial = advance(state.trials[event.trial], event, time)
-    return replace(state, trials={**state.trials, trial.number: trial})
+        return _with(state, propose(event, time, state.max_epochs))
+    if event.trial not in state.trials:
+        raise IllegalEvent(f"{type(event).__name__} of trial {event.trial}, which was never proposed")
+    state = _with(state, advance(state.trials[event.trial], event, time))
+    return _forget_finals(state) if isinstance(event, TrialCompleted) else state
+
+
+def _forget_finals(state: SweepState) -> SweepState:
+    """A newcomer may change who the finalists are, and rounds only compare those that took turns in them."""
+    for trial in state.in_state(TrialState.COMPLETE):
+        if trial.finals:
+            state = _with(state, replace(trial, finals=()))
+    return state
+
+
+def _with(state: SweepState, trial: Trial) -> SweepState:
+    """The state with ``trial`` in its new form, and everything that follows from it."""
+    before = state.trials.get(trial.number)
+    unfinished = {**state.unfinished, trial.number: trial}
+    if trial.state.is_final:
+        del unfinished[trial.number]
+    complete = state.complete
+    if trial.state is TrialState.COMPLETE:
+        complete = {**complete, trial.number: trial}
+        if trial.number not in state.complete:
+            complete = dict(sorted(complete.items()))
+    return replace(
+        state,
+        trials={**state.trials, trial.number: trial},
+        unfinished=unfinished,
+        complete=complete,
+        tried=state.tried + trial.was_tried - (before.was_tried if before else 0),
+        scores=_scores(state.scores, before, trial),
+    )
+
+
+def _scores(
+    scores: Mapping[int, tuple[tuple[float, int], ...]], before: Trial | None, trial: Trial
+) -> Mapping[int, tuple[tuple[float, int], ...]]:
+    if before and trial.state in _BROKEN and before.state not in _BROKEN:
+        return {
+            epoch: tuple(entry for entry in at if entry[1] != trial.number) for epoch, at in scores.items()
+        }
+    if before and len(trial.epochs) > len(before.epochs):
+        record = trial.epochs[-1]
+        at = list(scores.get(record.epoch, ()))
+        insort(at, (record.score, trial.number))
+        return {**scores, record.epoch: tuple(at)}
+    return scores
+
+
+def _add_trials(state: SweepState, event: TrialsAdded) -> SweepState:
+    if event.request in state.requests:
+        raise IllegalEvent(f"request {event.request} was recorded already")
+    requests = state.requests | {event.request}
+    return replace(state, trials_added=state.trials_added + event.trials, requests=requests)
 
 
 def replay(records: Iterable[tuple[float, Event]]) -> SweepState:
@@ -90,11 +166,10 @@ def read_state(directory: Path) -> SweepState:
 
 def _interrupt_attempts(state: SweepState, time: float) -> SweepState:
     """Whatever was training when the driver went away goes back to its last checkpoint."""
-    trials = dict(state.trials)
     for trial in state.in_state(TrialState.TRAINING):
         outcome: Literal["reached", "interrupted"] = (
             "reached" if trial.epoch == trial.target_epoch else "interrupted"
         )
         event = AttemptEnded(trial.number, trial.attempts, outcome)
-        trials[trial.number] = advance(trial, event, time)
-    return replace(state, trials=trials)
+        state = _with(state, advance(trial, event, time))
+    return state

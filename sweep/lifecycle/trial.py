@@ -5,20 +5,23 @@
                                v
                             TRAINED -> COMPLETE
 
-PRUNED can also follow PROPOSED and ADMITTED; INFEASIBLE follows PROPOSED or TRAINED; FAILED can follow every
-state that is not final. `TRANSITIONS` is the whole truth about which event is legal in which state; `advance`
-computes the rest of a trial's record.
+PRUNED can also follow PROPOSED and ADMITTED; INFEASIBLE follows PROPOSED, ADMITTED or TRAINED; FAILED can
+follow every state that is not final. `TRANSITIONS` is the whole truth about which event is legal in which
+state; `advance` computes the rest of a trial's record.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
+from statistics import median
 
 from sweep.lifecycle.events import (
     AttemptEnded,
     AttemptStarted,
     EpochTrained,
     FilesRemoved,
+    FinalistMeasured,
     Json,
     TrialAdmitted,
     TrialCompleted,
@@ -58,8 +61,9 @@ TRANSITIONS: Mapping[type[TrialEvent], frozenset[TrialState]] = {
     EpochTrained: frozenset({TrialState.TRAINING}),
     AttemptEnded: frozenset({TrialState.TRAINING}),
     TrialCompleted: frozenset({TrialState.TRAINED}),
+    FinalistMeasured: frozenset({TrialState.COMPLETE}),
     TrialPruned: frozenset({TrialState.PROPOSED, TrialState.ADMITTED, TrialState.PAUSED}),
-    TrialInfeasible: frozenset({TrialState.PROPOSED, TrialState.TRAINED}),
+    TrialInfeasible: frozenset({TrialState.PROPOSED, TrialState.ADMITTED, TrialState.TRAINED}),
     TrialFailed: _UNFINISHED,
     FilesRemoved: FINAL_STATES,
 }
@@ -86,7 +90,8 @@ class EpochRecord:
 class Trial:
     """Everything that is known of one trial; only `propose` and `advance` make one.
 
-    ``changed_at`` is the time of the last event that was more than housekeeping.
+    ``changed_at`` is the time of the last event that was more than housekeeping. ``losses`` counts the attempts in
+    a row that were lost without one more epoch. ``pruned_by`` is the rule that stopped the trial, if one did.
     """
 
     number: int
@@ -101,14 +106,19 @@ class Trial:
     max_epochs: int
     attempts: int = 0
     crashes: int = 0
+    losses: int = 0
+    seed: int | None = None
     target_epoch: int = 0
     epochs: tuple[EpochRecord, ...] = ()
     checkpoint: str | None = None
     admission_latency_ms: float | None = None
     admission: Mapping[str, Json] | None = None
     admission_export: Mapping[str, Json] | None = None
+    admission_shared_with: int | None = None
     completion: TrialCompleted | None = None
+    finals: tuple[FinalistMeasured, ...] = ()
     reason: str = ""
+    pruned_by: str | None = None
     has_files: bool = True
 
     @property
@@ -123,13 +133,44 @@ class Trial:
 
     @property
     def final_score(self) -> float | None:
-        """The Final Score of the exported file; None unless the trial is complete."""
-        return self.completion.final_score if self.completion else None
+        """The Final Score of the exported file at its best-known latency; None unless the trial is complete."""
+        if self.completion is None:
+            return None
+        if not self.finals:
+            return self.completion.final_score
+        return (
+            self.completion.final_score * self.completion.latency_ms / self._final_latency_ms(self.completion)
+        )
 
     @property
     def latency_ms(self) -> float | None:
-        """The best-known latency: of the final file, else of the admission's."""
-        return self.completion.latency_ms if self.completion else self.admission_latency_ms
+        """The best-known latency: of the final file (a finalist's of all its rounds), else the admission's."""
+        if self.completion is None:
+            return self.admission_latency_ms
+        return self._final_latency_ms(self.completion)
+
+    def _final_latency_ms(self, completion: TrialCompleted) -> float:
+        """The median over the finalist's rounds; they alone were taken side by side with its rivals'."""
+        return median(final.latency_ms for final in self.finals) if self.finals else completion.latency_ms
+
+    @property
+    def size_mb(self) -> float | None:
+        """Size of the TFLite file in 10^6 bytes, as exported at admission; None before."""
+        size = (self.admission_export or {}).get("size_bytes")
+        return None if size is None else float(size) / 1e6
+
+    @property
+    def was_tried(self) -> bool:
+        """False if the trial ended at admission, by its latency or size alone: it cost no training."""
+        stopped = self.pruned_by == "admission" or (
+            self.state is TrialState.INFEASIBLE and self.admission_latency_ms is not None
+        )
+        return bool(self.attempts) or not stopped
+
+    @cached_property
+    def si_rmse_curve(self) -> tuple[float, ...]:
+        """The partial si-RMSE after each epoch."""
+        return tuple(record.si_rmse for record in self.epochs)
 
     def score_at(self, epoch: int) -> float | None:
         """The partial score after ``epoch`` epochs, if the trial got there."""
@@ -146,6 +187,7 @@ def propose(event: TrialProposed, time: float, max_epochs: int) -> Trial:
         candidate_hash=event.candidate_hash,
         architecture_hash=event.architecture_hash,
         origin=event.origin,
+        seed=event.seed,
         proposed_at=time,
         changed_at=time,
         max_epochs=max_epochs,
@@ -174,6 +216,7 @@ def _apply(trial: Trial, event: TrialEvent, time: float) -> Trial:
                 admission_latency_ms=event.latency_ms,
                 admission=event.measurement,
                 admission_export=event.export,
+                admission_shared_with=event.shared_with,
             )
         case AttemptStarted():
             return _start_attempt(trial, event)
@@ -183,8 +226,10 @@ def _apply(trial: Trial, event: TrialEvent, time: float) -> Trial:
             return _end_attempt(trial, event)
         case TrialCompleted():
             return replace(trial, state=TrialState.COMPLETE, completion=event)
+        case FinalistMeasured():
+            return _measure_finalist(trial, event)
         case TrialPruned():
-            return replace(trial, state=TrialState.PRUNED, reason=event.reason)
+            return replace(trial, state=TrialState.PRUNED, reason=event.reason, pruned_by=event.rule)
         case TrialInfeasible():
             return replace(trial, state=TrialState.INFEASIBLE, reason=event.reason)
         case TrialFailed():
@@ -219,7 +264,15 @@ def _train_epoch(trial: Trial, event: EpochTrained, time: float) -> Trial:
         seconds=event.seconds,
         time=time,
     )
-    return replace(trial, epochs=(*trial.epochs, record), checkpoint=event.checkpoint)
+    return replace(trial, epochs=(*trial.epochs, record), checkpoint=event.checkpoint, losses=0)
+
+
+def _measure_finalist(trial: Trial, event: FinalistMeasured) -> Trial:
+    if event.round != len(trial.finals) + 1:
+        raise IllegalEvent(
+            f"trial {trial.number}: finalist's round {event.round}; expected round {len(trial.finals) + 1}"
+        )
+    return replace(trial, finals=(*trial.finals, event))
 
 
 def _end_attempt(trial: Trial, event: AttemptEnded) -> Trial:
@@ -234,5 +287,10 @@ def _end_attempt(trial: Trial, event: AttemptEnded) -> Trial:
     state = TrialState.PAUSED
     if event.outcome == "reached" and trial.epoch == trial.max_epochs:
         state = TrialState.TRAINED
-    crashes = trial.crashes + (event.outcome == "crashed")
-    return replace(trial, state=state, crashes=crashes, reason=event.reason)
+    return replace(
+        trial,
+        state=state,
+        crashes=trial.crashes + (event.outcome == "crashed"),
+        losses=trial.losses + (event.outcome == "lost"),
+        reason=event.reason,
+    )

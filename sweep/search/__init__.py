@@ -1,17 +1,23 @@
-"""Search decisions: the proposer over Optuna, the rung policy, and the planner that joins them."""
+"""Search decisions. Proposers, which need optimisation libraries, are made by `sweep.search.proposer`."""
 
-from sweep.search.planning import Attempt, Costs, Limits, Planner, observe_costs
-from sweep.search.proposer import Proposal, Proposer
+from sweep.search.admission import AdmissionPolicy, Verdict
+from sweep.search.planning import OUT_OF_TIME, Attempt, Costs, Limits, Planner, observe_costs
+from sweep.search.ports import Proposal, Proposes, SearchSpace, Start
 from sweep.search.rungs import RungPolicy, interrupted, promotable
 
 __all__ = [
+    "OUT_OF_TIME",
+    "AdmissionPolicy",
     "Attempt",
     "Costs",
     "Limits",
     "Planner",
     "Proposal",
-    "Proposer",
+    "Proposes",
     "RungPolicy",
+    "SearchSpace",
+    "Start",
+    "Verdict",
     "interrupted",
     "observe_costs",
     "promotable",

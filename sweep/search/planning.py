@@ -4,19 +4,34 @@ The driver asks after every event; nothing here does I/O or reads a clock.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice, pairwise
 from statistics import median
 
 from sweep.lifecycle import SweepState, Trial, TrialState
+from sweep.search.admission import AdmissionPolicy, Verdict
 from sweep.search.rungs import RungPolicy, interrupted, promotable
 
 IN_STAGES = (TrialState.PROPOSED, TrialState.TRAINED)
 """States in which a trial is with the farm or the judge, not with a trainer."""
 
 
+MAX_SCREENED = 8
+"""Candidates proposed at most for each one that is tried: a bound where nothing can be good enough any more."""
+
+OUT_OF_TIME = "out of time"
+"""The reason for which `Planner.leftovers` names a trial that was still wanted."""
+
+RECENT = 40
+"""Costs are observed on so many trials at most, the newest: they follow what the machine does now."""
+
+
 @dataclass(frozen=True)
 class Limits:
-    """What the person allows: ``trials`` in all, ``slots`` attempts at once, ``lookahead`` admitted ahead."""
+    """What the person allows: ``trials`` tried, ``slots`` attempts at once, ``lookahead`` admitted ahead.
+
+    Candidates that admission stops cost no training and do not count as tried; `MAX_SCREENED` bounds them.
+    """
 
     trials: int
     slots: int
@@ -49,28 +64,50 @@ class Planner:
 
     policy: RungPolicy
     limits: Limits
+    admission: AdmissionPolicy = field(default_factory=AdmissionPolicy)
 
     def next_attempt(self, state: SweepState, remaining_s: float | None) -> Attempt | None:
         """The attempt to start now, or None if there is none, no slot is free or no time is left for it."""
         if len(state.in_state(TrialState.TRAINING)) >= self.limits.slots:
             return None
-        costs = observe_costs(state)
-        going_on = (*interrupted(state.trials.values()), *self._promotions(state, remaining_s))
+        costs = _costs(state, remaining_s)
+        going_on = (*interrupted(state.unfinished.values()), *self._promotions(state, remaining_s))
         for trial in going_on:
             if self._fits(trial, costs, remaining_s):
                 return self._attempt(trial)
-        for trial in state.in_state(TrialState.ADMITTED):
-            reserve = self._reserve_s(state, costs)
-            if self._fits(trial, costs, None if remaining_s is None else remaining_s - reserve):
-                return self._attempt(trial)
-        return None
+        if not self._time_for_new(state, remaining_s):
+            return self._last_resort(state, costs, remaining_s)
+        return next((self._attempt(trial) for trial in state.in_state(TrialState.ADMITTED)), None)
+
+    def _last_resort(self, state: SweepState, costs: Costs, remaining_s: float | None) -> Attempt | None:
+        """When time runs out before the trials do, idle trainers take the best of those left behind."""
+        left = sorted(state.in_state(TrialState.PAUSED), key=_promise)
+        fitting = (trial for trial in left if self._fits(trial, costs, remaining_s))
+        return next((self._attempt(trial) for trial in fitting), None)
 
     def wants_proposal(self, state: SweepState, remaining_s: float | None) -> bool:
         """True if another candidate should be proposed and sent to the farm now."""
         ahead = len(state.in_state(TrialState.PROPOSED, TrialState.ADMITTED))
-        if len(state.trials) >= self.limits.trials or ahead >= self.limits.lookahead:
-            return False
-        return self._time_for_new(state, remaining_s)
+        return (
+            ahead < self.limits.lookahead
+            and not self.proposed_all(state)
+            and self._time_for_new(state, remaining_s)
+        )
+
+    def proposed_all(self, state: SweepState) -> bool:
+        """True if no further candidate will be proposed, however much time is left."""
+        trials = self.limits.trials + state.trials_added
+        return state.tried >= trials or len(state.trials) >= trials * MAX_SCREENED
+
+    def stopped(self, state: SweepState) -> tuple[tuple[Trial, Verdict], ...]:
+        """The trials that should stop now, each with why: at admission, or by extrapolation while paused."""
+        found: list[tuple[Trial, Verdict]] = []
+        for trial in state.in_state(TrialState.ADMITTED, TrialState.PAUSED):
+            ask = self.admission.in_training if trial.epochs else self.admission.at_admission
+            verdict = ask(state, trial)
+            if verdict is not None:
+                found.append((trial, verdict))
+        return tuple(found)
 
     def is_over(self, state: SweepState, remaining_s: float | None) -> bool:
         """True if nothing is under way and nothing will start any more."""
@@ -86,19 +123,19 @@ class Planner:
         wanted = {trial.number for trial in self._promotions(state, None)}
         late = remaining_s is not None
         return tuple(
-            (trial, "out of time" if late and self._was_due(trial, wanted) else self._lost(trial))
+            (trial, OUT_OF_TIME if late and self._was_due(trial, wanted) else self._lost(trial))
             for trial in state.in_state(TrialState.PROPOSED, TrialState.ADMITTED, TrialState.PAUSED)
         )
 
     def _was_due(self, trial: Trial, wanted: set[int]) -> bool:
-        return trial.number in wanted or trial.epoch < trial.target_epoch
+        return trial.number in wanted or trial.epoch < trial.target_epoch or not trial.epoch
 
     def _lost(self, trial: Trial) -> str:
-        return f"not among the best at rung {trial.epoch}" if trial.epoch else "out of time"
+        return f"not among the best at rung {trial.epoch}" if trial.epoch else "no longer needed"
 
     def _promotions(self, state: SweepState, remaining_s: float | None) -> tuple[Trial, ...]:
         closing = self._closing(state, remaining_s)
-        return promotable(self.policy, state.trials.values(), closing=closing)
+        return promotable(self.policy, state, closing=closing)
 
     def _closing(self, state: SweepState, remaining_s: float | None) -> bool:
         """No further trial will join the first rung: then the promotions are final."""
@@ -108,26 +145,27 @@ class Planner:
             return False
         if not self._time_for_new(state, remaining_s):
             return True
-        return not joining and len(state.trials) >= self.limits.trials
+        return not joining and self.proposed_all(state)
 
     def _past_first(self, trial: Trial) -> bool:
-        return trial.epoch >= self.policy.epochs[0]
+        return trial.epoch >= self.policy.first_rung(trial.number)
 
     def _time_for_new(self, state: SweepState, remaining_s: float | None) -> bool:
         if remaining_s is None:
             return True
         costs = observe_costs(state)
-        needed = _attempt_s(costs, None, self.policy.epochs[0]) + self._reserve_s(state, costs)
-        return needed <= remaining_s
+        first = _attempt_s(costs, None, self.policy.epochs[0]) + self._reserve_s(state, costs)
+        return max(first, self._to_the_end_s(costs, None)) <= remaining_s
 
     def _fits(self, trial: Trial, costs: Costs, remaining_s: float | None) -> bool:
         if remaining_s is None:
             return True
-        to_epoch = self.policy.next_rung(trial.epoch)
-        needed = _attempt_s(costs, trial, to_epoch - trial.epoch)
-        if to_epoch == self.policy.max_epochs:
-            needed += costs.finish or 0.0
-        return needed <= remaining_s
+        return self._to_the_end_s(costs, trial) <= remaining_s
+
+    def _to_the_end_s(self, costs: Costs, trial: Trial | None) -> float:
+        """Until a trial, or a new one, is complete. What cannot become so any more is not worth starting."""
+        epochs = self.policy.max_epochs - (trial.epoch if trial else 0)
+        return _attempt_s(costs, trial, epochs) + (costs.finish or 0.0)
 
     def _reserve_s(self, state: SweepState, costs: Costs) -> float:
         """Time kept back so that ``min_full`` trials can still reach full fidelity."""
@@ -146,20 +184,31 @@ class Planner:
             trial=trial.number,
             number=trial.attempts + 1,
             from_epoch=trial.epoch,
-            to_epoch=self.policy.next_rung(trial.epoch),
+            to_epoch=self.policy.next_rung(trial.number, trial.epoch),
             checkpoint=trial.checkpoint,
         )
 
 
+def _promise(trial: Trial) -> tuple[int, float, int]:
+    """Sorts paused trials: partial scores compare within a rung only, and the highest is nearest to the end."""
+    return (-trial.epoch, -(trial.partial_score or 0.0), trial.number)
+
+
+def _costs(state: SweepState, remaining_s: float | None) -> Costs:
+    """Costs matter only where time is limited."""
+    return Costs(None, None, None) if remaining_s is None else observe_costs(state)
+
+
 def observe_costs(state: SweepState) -> Costs:
-    """Medians of what this sweep's steps took so far."""
-    trials = tuple(state.trials.values())
+    """Medians of what the steps of this sweep's newest trials took."""
+    trained = (trial for trial in reversed(state.trials.values()) if trial.epochs)
+    trials = tuple(islice(trained, RECENT))
     epochs = [record.seconds for trial in trials for record in trial.epochs]
     # From one epoch's end to the next within an attempt, a trial spends its epoch and the reporting of it.
     starts = [
         max(0.0, after.time - before.time - after.seconds)
         for trial in trials
-        for before, after in zip(trial.epochs, trial.epochs[1:], strict=False)
+        for before, after in pairwise(trial.epochs)
     ]
     finishes = [
         trial.changed_at - trial.epochs[-1].time

@@ -6,10 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    Discriminator,
     Field,
     PlainSerializer,
-    Tag,
     WithJsonSchema,
     create_model,
     model_validator,
@@ -19,11 +17,13 @@ from pydantic_core import core_schema
 
 from sweep.space import duration
 from sweep.space.candidate import Architecture, Recipe
-from sweep.space.derive import group_of, kind_tag
+from sweep.space.constraint import ConstraintText
+from sweep.space.derive import group_of
 from sweep.space.domain import Primitive
-from sweep.space.forms import Explain, Form, Group, Line, fail
+from sweep.space.forms import Count, Explain, Form, Group, Line, Share, fail
+from sweep.space.samplers import Sampler, TPESampler
+from sweep.space.warm_start import WarmStart
 
-Count = Annotated[int, Field(ge=1, strict=True)]
 Name = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"),
@@ -90,6 +90,13 @@ class Rungs(Form):
     reduction_factor: Annotated[int, Field(ge=2, strict=True)] = Field(
         default=2, description="Of this many trials at a rung, the best one goes on to the next."
     )
+    policy: Literal["asha", "hyperband"] = Field(
+        default="asha", description="asha: all start at the first rung; hyperband: some start at a later one."
+    )
+    extrapolation_risk: Share | None = Field(
+        default=None,
+        description="Stop a trial between rungs when its chance to beat the best is below this; absent: never.",
+    )
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:
@@ -98,30 +105,24 @@ class Rungs(Form):
         return self
 
 
-class TPESampler(Form):
-    """Tree-structured Parzen estimator (Bergstra et al. 2011), after some random trials."""
+class Admission(Form):
+    """What a latency, measured before training, may decide."""
 
-    kind: Literal["tpe"]
-    startup_trials: Annotated[int, Field(ge=0, strict=True)] = Field(
-        default=10, description="Random trials before the estimator proposes; start_from counts."
+    rule: Literal["score", "off"] = Field(
+        default="score", description="score: stop candidates that cannot beat the best; off: train them all."
     )
-    candidates: Count = Field(default=24, description="Draws of which the estimator proposes the best.")
-    multivariate: bool = Field(
-        default=False, strict=True, description="Model parameters jointly instead of one by one."
+    risk: Share = Field(
+        default=0.01, description="Accepted chance that a candidate stopped here would have become the best."
     )
 
 
-class RandomSampler(Form):
-    """Independent random trials: the baseline."""
+class Finalists(Form):
+    """The best trials are measured again, in turns on the same devices, until their order is sure."""
 
-    kind: Literal["random"]
-
-
-Sampler = Annotated[
-    Annotated[TPESampler, Tag("<tpe>")] | Annotated[RandomSampler, Tag("<random>")],
-    Discriminator(kind_tag),
-    Explain("{kind: tpe, ...} or {kind: random}"),
-]
+    top: Count = Field(default=3, description="Trials that are measured again.")
+    rounds: Annotated[int, Field(ge=0, strict=True)] = Field(
+        default=4, description="Most measurements of each; 0: none."
+    )
 
 
 class Document(Form):
@@ -140,6 +141,20 @@ class Document(Form):
         default=None, description="Early stopping by rungs; absent: every trial trains to the last epoch."
     )
     sampler: Sampler = Field(default=TPESampler(kind="tpe"), description="Who proposes candidates.")
+    constraints: tuple[ConstraintText, ...] = Field(
+        default=(), description="What every candidate must keep, such as latency_ms <= 50 or size_mb <= 3."
+    )
+    admission: Admission = Field(
+        default=Admission(),
+        description="What the latency before training decides: a mapping with rule and risk.",
+    )
+    finalists: Finalists = Field(
+        default=Finalists(), description="Measuring the best again: a mapping with top and rounds."
+    )
+    warm_start: tuple[WarmStart, ...] = Field(
+        default=(),
+        description="Further first trials: entries {preset: NAME}, {sweep: NAME, top: N} or {file: PATH}.",
+    )
     start_from: tuple[AssignmentForm, ...] = Field(
         default=(),
         description="First trials: parameters by path; what an entry leaves open is drawn by the sampler.",

@@ -66,15 +66,16 @@ class Space:
     def hash(self) -> str:
         """Sixteen hexadecimal digits: the identity of what is searched and how trials are compared.
 
-        It covers architecture, recipe, target, rungs and max_epochs; equal for equal spaces, however they
-        were spelled. Name, description, number of trials, time limit, sampler, start_from and keep say how
-        long and in which order to look, and are left out.
+        It covers architecture, recipe, target, constraints, rungs and max_epochs; equal for equal spaces, however
+        they were spelled. Name, description, number of trials, time limit, sampler, admission, finalists,
+        start_from, warm_start and keep say how long and in which order to look, and are left out.
         """
         document = self.document
         identity = {
             "space": canonical(self.tree),
             "target": document.target.model_dump(mode="json"),
             "rungs": document.rungs.model_dump(mode="json") if document.rungs else None,
+            "constraints": sorted(map(str, document.constraints)),
             "max_epochs": document.budget.max_epochs,
         }
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
@@ -85,6 +86,24 @@ class Space:
         """The first trials, as (possibly partial) assignments."""
         known = self.parameters()
         return tuple(coerced(known, entry) for entry in self.document.start_from)
+
+    def fitted(self, assignment: Mapping[str, Primitive], where: str) -> Assignment:
+        """A (possibly partial) assignment from elsewhere, with every value as its domain holds it.
+
+        Raises:
+            SpaceError: it does not fit; ``where`` stands before the parameters' names.
+        """
+        problems = list(self._unfit_start(where, assignment))
+        if problems:
+            raise SpaceError(problems)
+        return coerced(self.parameters(), assignment)
+
+    def for_finalizing(self, trials: int, epochs: int) -> "Space":
+        """This space for ``trials`` full trainings of chosen candidates: no early stopping, no time limit."""
+        document = self.document.with_budget(trials, epochs, None)
+        budget = document.budget.model_copy(update={"time_s": None})
+        changes = {"budget": budget, "rungs": None, "keep": trials}
+        return replace(self, document=document.model_copy(update=changes))
 
     def parameters(self) -> tuple[Parameter, ...]:
         """Every searched value, each after the choice that opens it."""

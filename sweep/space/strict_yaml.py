@@ -26,12 +26,15 @@ _PLAIN_SCALARS = (
 )
 
 
-def read_yaml(content: bytes, file: str) -> dict[str, object]:
+def read_yaml(
+    content: bytes, file: str, keys: str = "name, architecture, recipe and budget"
+) -> dict[str, object]:
     """Read one YAML mapping.
 
     Args:
         content: the file's bytes, UTF-8 (a byte order mark is fine).
         file: its name, for problems.
+        keys: the keys that belong there, for problems.
 
     Raises:
         SpaceError: with one problem that says where (line and column) and what is allowed.
@@ -46,8 +49,7 @@ def read_yaml(content: bytes, file: str) -> dict[str, object]:
         raise SpaceError([Problem(file, _place(mark), found, "valid YAML")]) from None
     if not isinstance(value, dict):
         found = "nothing (the file is empty)" if value is None else show(value)
-        allowed = "a mapping with name, architecture, recipe and budget"
-        raise SpaceError([Problem(file, "", found, allowed)])
+        raise SpaceError([Problem(file, "", found, f"a mapping with {keys}")])
     return value
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -26,6 +26,8 @@ def _field_values(annotation: Any) -> st.SearchStrategy[Any]:
         return st.one_of(*(_field_values(part) for part in typing.get_args(annotation)))
     if typing.get_origin(annotation) is Mapping:
         return st.dictionaries(text, _field_values(typing.get_args(annotation)[1]), max_size=3)
+    if typing.get_origin(annotation) is Sequence:
+        return st.lists(_field_values(typing.get_args(annotation)[0]), max_size=3)
     simple = {int: st.integers(), float: finite, str: text, type(None): st.none(), Any: json_values}
     return simple[annotation]
 

@@ -5,12 +5,15 @@ It knows numbers and phases only. `apply` says whether an event may happen, and 
 
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from sweep.lifecycle import Event
 from sweep.lifecycle.events import (
     AttemptEnded,
     AttemptStarted,
     EpochTrained,
     FilesRemoved,
+    FinalistMeasured,
     SweepEnded,
     SweepResumed,
     SweepStarted,
@@ -20,6 +23,7 @@ from sweep.lifecycle.events import (
     TrialInfeasible,
     TrialProposed,
     TrialPruned,
+    TrialsAdded,
 )
 
 FINAL = ("complete", "pruned", "infeasible", "failed")
@@ -31,11 +35,22 @@ class ModelTrial:
     epochs: list[float] = field(default_factory=list)
     attempts: int = 0
     crashes: int = 0
+    losses: int = 0
+    finals: list[float] = field(default_factory=list)
+    latency_ms: float = 0.0
+    pruned_by: str | None = None
     target: int = 0
     checkpoint: str | None = None
     score: float | None = None
     reason: str = ""
     has_files: bool = True
+
+    @property
+    def final_score(self) -> float | None:
+        """The score at the median latency of the finalist's rounds, where there are any."""
+        if self.score is None or not self.finals:
+            return self.score
+        return self.score * self.latency_ms / float(np.median(self.finals))
 
 
 @dataclass
@@ -43,11 +58,13 @@ class Model:
     max_epochs: int | None = None
     trials: list[ModelTrial] = field(default_factory=list)
     resumes: int = 0
+    added: int = 0
+    requests: tuple[str, ...] = ()
     ended: str | None = None
 
     def apply(self, event: Event) -> "Model | None":
         """The sweep after ``event``; None if it must not happen."""
-        trials = [replace(trial, epochs=[*trial.epochs]) for trial in self.trials]
+        trials = [replace(trial, epochs=[*trial.epochs], finals=[*trial.finals]) for trial in self.trials]
         after = replace(self, trials=trials)
         return after if after._happen(event) else None
 
@@ -62,7 +79,13 @@ class Model:
         if isinstance(event, SweepResumed | SweepEnded):
             self._stop_training()
             self.resumes += isinstance(event, SweepResumed)
+            self.added = 0 if isinstance(event, SweepResumed) else self.added
             self.ended = event.reason if isinstance(event, SweepEnded) else None
+            return True
+        if isinstance(event, TrialsAdded):
+            if event.request in self.requests:
+                return False
+            self.added, self.requests = self.added + event.trials, (*self.requests, event.request)
             return True
         if isinstance(event, TrialProposed):
             if event.trial != len(self.trials):
@@ -95,6 +118,7 @@ class Model:
         if isinstance(event, EpochTrained):
             trial.epochs.append(event.partial_score)
             trial.checkpoint = event.checkpoint
+            trial.losses = 0
             return (
                 phase == "training"
                 and event.attempt == trial.attempts
@@ -105,6 +129,7 @@ class Model:
             done = epoch == trial.target
             trial.phase = "trained" if done and epoch == self.max_epochs else "paused"
             trial.crashes += event.outcome == "crashed"
+            trial.losses += event.outcome == "lost"
             trial.reason = event.reason
             return (
                 phase == "training"
@@ -113,17 +138,23 @@ class Model:
             )
         if isinstance(event, TrialCompleted):
             trial.phase, trial.score = "complete", event.final_score
+            trial.latency_ms = event.latency_ms
+            for other in self.trials:
+                other.finals = []  # a newcomer: whoever the finalists are now, they take turns anew
             return phase == "trained"
+        if isinstance(event, FinalistMeasured):
+            trial.finals.append(event.latency_ms)
+            return phase == "complete" and event.round == len(trial.finals)
         if isinstance(event, FilesRemoved):
             trial.has_files = False
             return phase in FINAL
         trial.reason = event.reason
         if isinstance(event, TrialPruned):
-            trial.phase = "pruned"
+            trial.phase, trial.pruned_by = "pruned", event.rule
             return phase in ("proposed", "admitted", "paused")
         if isinstance(event, TrialInfeasible):
             trial.phase = "infeasible"
-            return phase in ("proposed", "trained")
+            return phase in ("proposed", "admitted", "trained")
         assert isinstance(event, TrialFailed)
         trial.phase = "failed"
         return phase not in FINAL

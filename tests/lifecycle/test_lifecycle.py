@@ -27,6 +27,7 @@ from sweep.lifecycle.events import (
     AttemptStarted,
     EpochTrained,
     FilesRemoved,
+    FinalistMeasured,
     SweepEnded,
     SweepResumed,
     SweepStarted,
@@ -36,6 +37,7 @@ from sweep.lifecycle.events import (
     TrialInfeasible,
     TrialProposed,
     TrialPruned,
+    TrialsAdded,
     to_json,
 )
 from sweep.lifecycle.journal import JOURNAL_NAME
@@ -70,8 +72,11 @@ MAKERS: Sequence[Callable[[int, int, int, int], Event]] = (
     lambda trial, attempt, *_: AttemptEnded(trial, attempt, "reached"),
     lambda trial, attempt, *_: AttemptEnded(trial, attempt, "interrupted", "preempted"),
     lambda trial, attempt, *_: AttemptEnded(trial, attempt, "crashed", "out of memory"),
+    lambda trial, attempt, *_: AttemptEnded(trial, attempt, "lost", "the node is gone"),
     lambda trial, *_: completed(trial, 10.0 + trial),
-    lambda trial, _, epoch, __: TrialPruned(trial, epoch, None, "rung"),
+    lambda trial, _, epoch, __: TrialPruned(trial, epoch, None, "lost"),
+    lambda trial, _, epoch, __: TrialPruned(trial, epoch, None, "too slow", "admission"),
+    lambda trial, number, *_: FinalistMeasured(trial, number, 10.0 + number, {}),
     lambda trial, *_: TrialInfeasible(trial, "op 152"),
     lambda trial, *_: TrialFailed(trial, "NaN"),
     lambda trial, *_: FilesRemoved(trial),
@@ -93,6 +98,7 @@ def plausible_events(model: Model) -> Sequence[Event]:
         ]
         events += [trained(number, trial.attempts, epoch + 1, 100.0 * epoch)]
         events += [make(number, trial.attempts, epoch, epoch) for make in (MAKERS[1], *MAKERS[4:])]
+        events += [FinalistMeasured(number, len(trial.finals) + 1, 11.0 + len(trial.finals), {})]
     return events
 
 
@@ -152,6 +158,10 @@ class Sweeps(RuleBasedStateMachine):
         if not isinstance(event, TrialProposed) or len(self.model.trials) < MAX_TRIALS:
             self._try(event)
 
+    @rule(trials=st.integers(1, 5), request=st.sampled_from(["a", "b", "c"]))
+    def add_trials(self, trials: int, request: str) -> None:
+        self._try(TrialsAdded(trials, request))
+
     @rule()
     def start_again(self) -> None:
         self._try(started())
@@ -180,18 +190,34 @@ class Sweeps(RuleBasedStateMachine):
     def state_agrees_with_the_model(self) -> None:
         assert (self.state.started is not None) == (self.model.max_epochs is not None)
         assert self.state.resumes == self.model.resumes
+        assert (self.state.trials_added, self.state.requests) == (self.model.added, {*self.model.requests})
         assert (self.state.ended and self.state.ended.reason) == self.model.ended
         assert list(self.state.trials) == list(range(len(self.model.trials)))
         for trial, expected in zip(self.state.trials.values(), self.model.trials, strict=True):
             assert (trial.state.value, trial.epoch) == (expected.phase, len(expected.epochs))
-            assert (trial.attempts, trial.crashes) == (expected.attempts, expected.crashes)
+            attempts = (expected.attempts, expected.crashes, expected.losses)
+            assert (trial.attempts, trial.crashes, trial.losses) == attempts
+            assert [final.latency_ms for final in trial.finals] == expected.finals
+            assert trial.pruned_by == expected.pruned_by
             assert [epoch.score for epoch in trial.epochs] == expected.epochs
-            assert (trial.checkpoint, trial.final_score) == (expected.checkpoint, expected.score)
+            assert (trial.checkpoint, trial.final_score) == (expected.checkpoint, expected.final_score)
             assert (trial.reason, trial.has_files) == (expected.reason, expected.has_files)
 
     @invariant()
     def the_journal_replayed_is_the_state(self) -> None:
         assert replay((record.time, record.event) for record in read_journal(self.directory)) == self.state
+
+    @invariant()
+    def what_follows_from_the_trials_is_kept_up_to_date(self) -> None:
+        trials = self.state.trials
+        assert self.state.unfinished == {n: t for n, t in trials.items() if not t.state.is_final}
+        complete = [(n, t) for n, t in trials.items() if t.state is TrialState.COMPLETE]
+        assert list(self.state.complete.items()) == complete
+        assert self.state.tried == sum(trial.was_tried for trial in trials.values())
+        sound = [trial for trial in trials.values() if trial.state.value not in ("failed", "infeasible")]
+        for epoch in range(1, MAX_EPOCHS + 1):
+            scores = sorted((t.score_at(epoch), t.number) for t in sound if t.epoch >= epoch)
+            assert list(self.state.scores.get(epoch, ())) == scores
 
     @invariant()
     def final_states_are_absorbing(self) -> None:
@@ -210,7 +236,7 @@ class Sweeps(RuleBasedStateMachine):
 
     @invariant()
     def the_best_is_a_complete_trial_that_none_exceeds(self) -> None:
-        complete = [trial.score for trial in self.model.trials if trial.phase == "complete"]
+        complete = [trial.final_score for trial in self.model.trials if trial.phase == "complete"]
         assert (self.state.best.final_score if self.state.best else None) == max(complete, default=None)
 
     def teardown(self) -> None:

@@ -141,3 +141,16 @@ def test_a_crashed_trial_is_tried_again(sweep: Any) -> None:
     number = sweep.admit()
     sweep.record(AttemptStarted(number, 1, 0, 2, None), AttemptEnded(number, 1, "crashed", "killed"))
     assert planner().next_attempt(sweep.state, None) == Attempt(number, 2, 0, 2, None)
+
+
+def test_time_that_is_too_short_for_a_new_trial_goes_to_the_best_of_those_left_behind(sweep: Any) -> None:
+    # Three at the rung: one is promoted and trained in full; 4 epochs of 10 s are left, a new trial takes 6.
+    first = sweep.at_rung(9.0)
+    for score in (1.0, 2.0):
+        sweep.at_rung(score)
+    sweep.train(first, 6, [9.0] * 4)
+    sweep.complete(first, 9.0, seconds=0.0)
+    alone = Planner(RungPolicy((2, 6), 3, min_full=0), Limits(trials=99, slots=1, lookahead=1))
+    assert alone.next_attempt(sweep.state, 40.0) == Attempt(2, 2, 2, 6, "2.pt")
+    assert alone.next_attempt(sweep.state, 39.0) is None
+    assert alone.next_attempt(sweep.state, 60.0) is None  # there is time for a new one

@@ -20,42 +20,42 @@ def numbers(trials: Sequence[Any]) -> list[int]:
 
 
 def test_nobody_is_promoted_alone(many_at_rung: Build) -> None:
-    assert promotable(POLICY, many_at_rung([50.0]).state.trials.values(), closing=False) == ()
+    assert promotable(POLICY, many_at_rung([50.0]).state, closing=False) == ()
 
 
 def test_the_better_half_goes_on_best_first(many_at_rung: Build) -> None:
-    trials = many_at_rung([10.0, 40.0, 30.0, 20.0, 5.0]).state.trials.values()
-    assert numbers(promotable(POLICY, trials, closing=False)) == [1, 2]
+    state = many_at_rung([10.0, 40.0, 30.0, 20.0, 5.0]).state
+    assert numbers(promotable(POLICY, state, closing=False)) == [1, 2]
 
 
 def test_equal_scores_favour_the_earlier_trial(many_at_rung: Build) -> None:
-    assert numbers(promotable(POLICY, many_at_rung([7.0, 7.0]).state.trials.values(), closing=False)) == [0]
+    assert numbers(promotable(POLICY, many_at_rung([7.0, 7.0]).state, closing=False)) == [0]
 
 
 def test_a_promoted_trial_keeps_its_place_in_the_quota(many_at_rung: Build) -> None:
     sweep = many_at_rung([40.0, 30.0])
     sweep.train(0, 6, [50.0], end=False)
-    assert promotable(POLICY, sweep.state.trials.values(), closing=False) == ()
+    assert promotable(POLICY, sweep.state, closing=False) == ()
 
 
 def test_a_weaker_newcomer_promotes_who_was_not_good_enough(many_at_rung: Build) -> None:
     sweep = many_at_rung([40.0, 30.0, 20.0])
     sweep.train(0, 6, [50.0] * 4)
-    assert promotable(POLICY, sweep.state.trials.values(), closing=False) == ()
+    assert promotable(POLICY, sweep.state, closing=False) == ()
     sweep.at_rung(1.0)
-    assert numbers(promotable(POLICY, sweep.state.trials.values(), closing=False)) == [1]
+    assert numbers(promotable(POLICY, sweep.state, closing=False)) == [1]
 
 
 def test_a_failed_trial_does_not_count(many_at_rung: Build) -> None:
     sweep = many_at_rung([40.0, 30.0])
     sweep.record(TrialFailed(0, "diverged"))
-    assert promotable(POLICY, sweep.state.trials.values(), closing=False) == ()
+    assert promotable(POLICY, sweep.state, closing=False) == ()
 
 
 def test_closing_takes_the_wanted_number_to_full_fidelity(many_at_rung: Build) -> None:
-    trials = many_at_rung([10.0, 40.0, 30.0, 20.0]).state.trials.values()
+    state = many_at_rung([10.0, 40.0, 30.0, 20.0]).state
     policy = RungPolicy((2, 6), 2, min_full=3)
-    assert numbers(promotable(policy, trials, closing=True)) == [1, 2, 3]
+    assert numbers(promotable(policy, state, closing=True)) == [1, 2, 3]
 
 
 def test_higher_rungs_come_first(sweep: Any) -> None:
@@ -65,7 +65,7 @@ def test_higher_rungs_come_first(sweep: Any) -> None:
     for score in (90.0, 95.0):
         sweep.at_rung(score, rung=1)
     # Rung 1 holds all four (10, 20, 90, 95): its best two are the newcomers. Rung 2 holds trials 0 and 1.
-    assert numbers(promotable(policy, sweep.state.trials.values(), closing=False)) == [1, 3, 2]
+    assert numbers(promotable(policy, sweep.state, closing=False)) == [1, 3, 2]
 
 
 def test_a_promotion_that_was_cut_short_at_once_still_goes_on(many_at_rung: Build) -> None:
@@ -86,7 +86,7 @@ def test_the_promoted_are_the_best_share(scores: list[float], factor: int) -> No
     sweep = SweepBuilder()
     for score in scores:
         sweep.at_rung(score)
-    chosen = promotable(RungPolicy((2, 6), factor, 0), sweep.state.trials.values(), closing=False)
+    chosen = promotable(RungPolicy((2, 6), factor, 0), sweep.state, closing=False)
     assert len(chosen) == len(scores) // factor
     if chosen:
         worst = min(scores[trial.number] for trial in chosen)

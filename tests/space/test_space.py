@@ -290,7 +290,17 @@ def test_defaults_are_stated_values() -> None:
         "target": {"labels": {}, "runtime": "", "threads": 1, "delegate": "xnnpack"},
         "budget": {"trials": 8, "max_epochs": 6, "time": "10m"},
         "rungs": None,
-        "sampler": {"kind": "tpe", "startup_trials": 10, "candidates": 24, "multivariate": False},
+        "sampler": {
+            "kind": "tpe",
+            "startup_trials": 10,
+            "candidates": 24,
+            "multivariate": False,
+            "group": False,
+        },
+        "constraints": (),
+        "admission": {"rule": "score", "risk": 0.01},
+        "finalists": {"top": 3, "rounds": 4},
+        "warm_start": (),
         "start_from": (),
         "keep": 5,
     }

@@ -1,0 +1,6 @@
+"""Composite Bayesian optimisation of the Final Score."""
+
+from sweep.search.composite.proposer import CompositeProposer
+from sweep.search.composite.settings import CompositeSettings
+
+__all__ = ["CompositeProposer", "CompositeSettings"]
