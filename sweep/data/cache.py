@@ -2,7 +2,7 @@
 
 A finished data set is a directory with ``manifest.json`` and one .npy file per array. It is built under a
 temporary name beside its place, while a file lock keeps other processes from building the same one, and
-renamed when complete.
+renamed when complete. What a search reads and the held-out split are two such directories.
 """
 
 import errno
@@ -19,10 +19,12 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from sweep.data.dataset import JUDGE_SIZE, TRAIN_SIZE, Dataset, DatasetError, Split
+from sweep.data.dataset import JUDGE_SIZE, TRAIN_SIZE, Dataset, DatasetError, Split, TestSplit
 
 FORMAT = 1
-SIZES = {"train": TRAIN_SIZE, "validation": JUDGE_SIZE}
+SIZES = {"train": TRAIN_SIZE, "validation": JUDGE_SIZE, "test": JUDGE_SIZE}
+SEARCH_SPLITS = ("train", "validation")
+HELD_OUT_SPLITS = ("test",)
 Progress = Callable[[str, int, int], None]
 _MANIFEST = "manifest.json"
 _CHUNK = 1 << 24
@@ -42,13 +44,7 @@ def load_dataset(path: Path) -> Dataset:
     Raises:
         DatasetError: there is no finished data set of this format at ``path``.
     """
-    try:
-        manifest = json.loads((path / _MANIFEST).read_text("utf-8"))
-        if manifest["format"] != FORMAT:
-            raise ValueError(f"format {manifest['format']}, this version reads {FORMAT}")
-        splits = {split: _open_split(path, split, manifest["splits"][split]) for split in SIZES}
-    except (OSError, ValueError, KeyError) as error:
-        raise DatasetError(str(path), (f"{path}: not a prepared data set ({error})",)) from error
+    manifest, splits = _open(path, SEARCH_SPLITS, "data set")
     return Dataset(
         name=manifest["name"],
         fingerprint=manifest["fingerprint"],
@@ -57,6 +53,38 @@ def load_dataset(path: Path) -> Dataset:
         validation=splits["validation"],
         is_demo=manifest["is_demo"],
     )
+
+
+def load_test_split(path: Path) -> TestSplit:
+    """Open a prepared test split; reads no pixels.
+
+    Raises:
+        DatasetError: there is no finished test split of this format at ``path``.
+    """
+    manifest, splits = _open(path, HELD_OUT_SPLITS, "test split")
+    return TestSplit(
+        names=splits["test"].names,
+        rgb=splits["test"].rgb,
+        depth_mm=splits["test"].depth_mm,
+        name=manifest["name"],
+        fingerprint=manifest["fingerprint"],
+        path=path,
+        is_demo=manifest["is_demo"],
+    )
+
+
+def _open(path: Path, expected: tuple[str, ...], kind: str) -> tuple[dict[str, Any], dict[str, Split]]:
+    """The manifest and the splits at ``path``, which must hold exactly the ``expected`` ones."""
+    try:
+        manifest = json.loads((path / _MANIFEST).read_text("utf-8"))
+        if manifest["format"] != FORMAT:
+            raise ValueError(f"format {manifest['format']}, this version reads {FORMAT}")
+        if set(manifest["splits"]) != set(expected):
+            raise ValueError(f"it holds {', '.join(manifest['splits'])}; allowed: {', '.join(expected)}")
+        splits = {split: _open_split(path, split, manifest["splits"][split]) for split in expected}
+    except (OSError, ValueError, KeyError) as error:
+        raise DatasetError(str(path), (f"{path}: not a prepared {kind} ({error})",)) from error
+    return manifest, splits
 
 
 def _open_split(path: Path, split: str, names: list[str]) -> Split:
@@ -89,21 +117,21 @@ def _reserve(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
 
 
 def write_manifest(path: Path, name: str, names: dict[str, tuple[str, ...]], *, is_demo: bool) -> None:
-    """Complete a data set whose arrays are written."""
+    """Complete a data set whose arrays are written; ``names`` has the pairs' names by split."""
     manifest = {
         "format": FORMAT,
         "name": name,
         "fingerprint": _fingerprint(path, names),
         "is_demo": is_demo,
-        "splits": {split: list(names[split]) for split in SIZES},
+        "splits": {split: list(of_split) for split, of_split in names.items()},
     }
     (path / _MANIFEST).write_text(json.dumps(manifest), "utf-8")
 
 
 def _fingerprint(path: Path, names: dict[str, tuple[str, ...]]) -> str:
     digest = hashlib.sha256()
-    for split in SIZES:
-        digest.update(json.dumps([split, names[split]]).encode())
+    for split, of_split in names.items():
+        digest.update(json.dumps([split, of_split]).encode())
         for kind in ("rgb", "depth_mm"):
             with _array_path(path, split, kind).open("rb") as file:
                 while block := file.read(_CHUNK):
@@ -116,15 +144,15 @@ def key_of(parts: Iterable[object]) -> str:
     return hashlib.sha256(json.dumps([FORMAT, *parts]).encode()).hexdigest()[:16]
 
 
-def build_once(cache: Path, key: str, progress: Progress, build: Callable[[Path], None]) -> Dataset:
-    """The data set ``key`` of the cache; ``build`` fills an empty directory if it is not there yet.
+def build_once(cache: Path, key: str, progress: Progress, build: Callable[[Path], None]) -> Path:
+    """The directory ``key`` of the cache; ``build`` fills an empty one if it is not there yet.
 
     Raises:
         DatasetError: what ``build`` raises, or that the cache cannot be written or its disk is full.
     """
     final = cache / key
     if final.is_dir():
-        return load_dataset(final)
+        return final
     try:
         cache.mkdir(parents=True, exist_ok=True)
         with _exclusive(cache / f"{key}.lock", progress):
@@ -135,7 +163,7 @@ def build_once(cache: Path, key: str, progress: Progress, build: Callable[[Path]
         raise DatasetError(
             str(cache), (f"{cache}: cannot write the cache: {error.strerror}{hint}",)
         ) from error
-    return load_dataset(final)
+    return final
 
 
 def _exclusive(path: Path, progress: Progress) -> FileLock:

@@ -1,4 +1,4 @@
-"""What training and judging see of the data: two splits of memory-mapped arrays, and their identity."""
+"""What training and judging see of the data: splits of memory-mapped arrays, and their identity."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,30 @@ class Dataset:
     train: Split
     validation: Split
     is_demo: bool
+
+
+@dataclass(frozen=True)
+class TestSplit(Split):
+    """The prepared held-out split, at JUDGE_SIZE: no search reads it, and winners are judged on it once.
+
+    Hand its ``path`` to other processes, not the object: pickling copies the arrays.
+
+    Attributes:
+        name: ``demo-<version>-test``, or the folder's name and ``-test``.
+        fingerprint: 16 hex digits, a hash of the prepared names and pixels of this split alone.
+        path: the cache directory that holds the arrays; another one than that of the search's data set.
+        is_demo: whether these are generated images.
+    """
+
+    name: str
+    fingerprint: str
+    path: Path
+    is_demo: bool
+
+    @property
+    def frames(self) -> int:
+        """How many pairs there are."""
+        return len(self)
 
 
 class DatasetError(Exception):

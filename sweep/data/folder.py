@@ -1,6 +1,7 @@
 """The challenge's folder layout: ``SPLIT/rgb/NAME.png|jpg|jpeg`` beside ``SPLIT/depth/NAME.png``."""
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from sweep.data.dataset import DatasetError
 from sweep.data.parallel import map_indices
 
 _SUFFIXES = {"rgb": (".png", ".jpg", ".jpeg"), "depth": (".png",)}
+CheckPicture = Callable[[NDArray[np.uint8]], None]
+"""Raises ImageError for (H, W, 3) RGB, as stored, that a split must not hold."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +36,12 @@ class Listing:
     state: tuple[tuple[str, int, int], ...]  # path, bytes, modification time in ns
 
 
-def scan(directory: Path) -> Listing:
-    """List the splits that the search reads, ``train`` and ``validation``, without opening a file.
-
-    Hidden files are passed over. ``test`` is not looked at.
-    """
+def scan(directory: Path, splits: Iterable[str]) -> Listing:
+    """List ``splits`` without opening a file; no other split is looked at. Hidden files are passed over."""
     pairs: dict[str, tuple[Pair, ...]] = {}
     problems: list[str] = []
     state: list[tuple[str, int, int]] = []
-    for split in SIZES:
+    for split in splits:
         found: dict[str, dict[str, Path]] = {}
         for kind in _SUFFIXES:
             folder = directory / split / kind
@@ -102,16 +102,17 @@ def _match(
 
 
 def read_pair(
-    directory: Path, pair: Pair, size: tuple[int, int]
+    directory: Path, pair: Pair, size: tuple[int, int], check: CheckPicture
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint16]]:
     """The pair's colours and depth at (height, width).
 
     Raises:
-        DatasetError: with what is wrong with either file.
+        DatasetError: with what is wrong with either file, in ``check``'s opinion too.
     """
     problems = []
     try:
         rgb = images.decode_rgb(pair.rgb.read_bytes())
+        check(rgb)
     except (images.ImageError, OSError) as error:
         problems.append(f"{pair.rgb.relative_to(directory)}: {error}")
     try:
@@ -128,8 +129,20 @@ def read_pair(
     return images.fit_rgb(rgb, size), fitted
 
 
-def build(directory: Path, listing: Listing, into: Path, workers: int, progress: Progress) -> None:
-    """Decode every pair into the arrays of ``into``.
+def accept_every_picture(_rgb: NDArray[np.uint8]) -> None:
+    """Find nothing wrong."""
+
+
+def build(
+    directory: Path,
+    listing: Listing,
+    name: str,
+    into: Path,
+    workers: int,
+    progress: Progress,
+    check: CheckPicture = accept_every_picture,
+) -> None:
+    """Decode every listed pair into the arrays of ``into``, a data set called ``name``.
 
     Raises:
         DatasetError: with all problems of the layout and of the files.
@@ -137,22 +150,29 @@ def build(directory: Path, listing: Listing, into: Path, workers: int, progress:
     problems = list(listing.problems)
     for split, pairs in listing.pairs.items():
         if pairs:
-            problems += _decode_split(directory, split, pairs, into, workers, progress)
+            arrays = reserve_split(into, split, len(pairs))
+            problems += _decode_split(directory, split, pairs, arrays, check, workers, progress)
     if problems:
         raise DatasetError(str(directory), tuple(problems))
     names = {split: tuple(pair.name for pair in pairs) for split, pairs in listing.pairs.items()}
-    write_manifest(into, directory.resolve().name, names, is_demo=False)
+    write_manifest(into, name, names, is_demo=False)
 
 
 def _decode_split(
-    directory: Path, split: str, pairs: tuple[Pair, ...], into: Path, workers: int, progress: Progress
+    directory: Path,
+    split: str,
+    pairs: tuple[Pair, ...],
+    arrays: tuple[NDArray[np.uint8], NDArray[np.uint16]],
+    check: CheckPicture,
+    workers: int,
+    progress: Progress,
 ) -> list[str]:
     """Fill a split's arrays; returns the problems in the order of names."""
-    rgb, depth_mm = reserve_split(into, split, len(pairs))
+    rgb, depth_mm = arrays
 
     def decode(index: int) -> tuple[str, ...]:
         try:
-            rgb[index], depth_mm[index] = read_pair(directory, pairs[index], SIZES[split])
+            rgb[index], depth_mm[index] = read_pair(directory, pairs[index], SIZES[split], check)
         except DatasetError as error:
             return error.problems
         return ()

@@ -19,7 +19,7 @@ _CHUNK: Final = 64
 
 @dataclass(frozen=True)
 class Baselines:
-    """Both predictors' figures on the validation split.
+    """Both predictors' figures on the judged split.
 
     Attributes:
         constant: one depth everywhere; every constant has the same si-RMSE, so this is the best there is.
@@ -32,19 +32,20 @@ class Baselines:
     constant_mm: float
 
 
-def baseline_metrics(dataset: Dataset) -> Baselines:
-    """Fit both predictors on the training split and judge them on the validation split.
+def baseline_metrics(dataset: Dataset, judged: Split | None = None) -> Baselines:
+    """Fit both predictors on the training split and judge them on ``judged``, by default the validation split.
 
     Raises:
-        NothingToScore: the validation split has no pixel of known depth.
+        NothingToScore: the judged split has no pixel of known depth.
         ValueError: the training split has none.
     """
+    split = dataset.validation if judged is None else judged
     map_mm, constant_mm = fit_depth_map(dataset.train)
-    height, width = dataset.validation.depth_mm.shape[1:]
+    height, width = split.depth_mm.shape[1:]
     resized_log = cv2.resize(np.log(map_mm), (width, height), interpolation=cv2.INTER_LINEAR)
     return Baselines(
-        constant=_judge_map(np.full((height, width), constant_mm), dataset.validation),
-        mean_map=_judge_map(np.exp(resized_log), dataset.validation),
+        constant=_judge_map(np.full((height, width), constant_mm), split),
+        mean_map=_judge_map(np.exp(resized_log), split),
         constant_mm=constant_mm,
     )
 

@@ -1,4 +1,4 @@
-"""An exported TFLite file, held against validation frames.
+"""An exported TFLite file, held against the frames of the validation split or of the held-out one.
 
 Figures always come from the exported file, never from the network it was made of. Frames are independent, so
 the work splits into chunks: ``judge_chunk`` scores one (open files are memory-mapped and shared between
@@ -9,14 +9,16 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from sweep.data import Split, load_dataset
+from sweep.data import Split, load_dataset, load_test_split
 from sweep.export.interpreter import TFLiteRunner
 from sweep.judging.metrics import DepthMetrics, depth_metrics, mean_metrics
+
+JudgedSplit = Literal["validation", "test"]
 
 
 class Predictor(Protocol):
@@ -49,11 +51,13 @@ class JudgedChunk:
         frames: the judged frames.
         split_frames: how many frames the whole split has.
         interpreter_version: the interpreter that ran the file.
+        split: the split.
     """
 
     frames: tuple[FrameMetrics, ...]
     split_frames: int
     interpreter_version: str
+    split: JudgedSplit = "validation"
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,14 @@ class Judgement:
         per_frame: every frame, in the split's order.
         frames: number of frames that have a score.
         interpreter_version: the interpreter that ran the file.
+        split: the split, so that figures of the held-out one are never taken for others.
     """
 
     metrics: DepthMetrics
     per_frame: tuple[FrameMetrics, ...]
     frames: int
     interpreter_version: str
+    split: JudgedSplit = "validation"
 
 
 def judge_frames(predictor: Predictor, split: Split, indices: Sequence[int]) -> tuple[FrameMetrics, ...]:
@@ -103,25 +109,52 @@ def judge_file(tflite: Path, split: Split, indices: Sequence[int] | None = None)
     return judge_frames(TFLiteRunner(tflite, threads=1), split, chosen)
 
 
-def judge_chunk(tflite_path: Path, dataset_path: Path, start: int, stop: int) -> JudgedChunk:
-    """Judge the validation frames ``start`` to ``stop`` (exclusive) of a prepared data set, on one thread.
+def judge_chunk(
+    tflite_path: Path, data_path: Path, start: int, stop: int, split: JudgedSplit = "validation"
+) -> JudgedChunk:
+    """Judge the frames ``start`` to ``stop`` (exclusive) of a prepared split, on one thread.
 
-    Only paths and numbers go in, so that this runs as a task in another process.
+    Only plain values go in, so that this runs as a task in another process.
+
+    Args:
+        tflite_path: the file.
+        data_path: ``Dataset.path`` for the validation split, ``TestSplit.path`` for the held-out one. They
+            are two directories; judging on either opens nothing of the other.
+        start: the first frame.
+        stop: the frame after the last.
+        split: what is at ``data_path``; a path to the other kind is an error, never a silent mix-up.
 
     Raises:
-        As :func:`judge_file`.
+        DatasetError: there is no such split at ``data_path``.
+        NonFinitePrediction, ValueError, IndexError: as :func:`judge_file`.
     """
+    frames = open_judged_split(data_path, split)
     runner = TFLiteRunner(tflite_path, threads=1)
-    validation = load_dataset(dataset_path).validation
-    frames = judge_frames(runner, validation, range(start, stop))
-    return JudgedChunk(frames, len(validation.names), runner.version)
+    judged = judge_frames(runner, frames, range(start, stop))
+    return JudgedChunk(judged, len(frames), runner.version, split)
+
+
+def open_judged_split(data_path: Path, split: JudgedSplit) -> Split:
+    """The prepared split of this kind at ``data_path``; reads no pixels.
+
+    Raises:
+        DatasetError: there is none.
+        ValueError: no such kind is judged.
+    """
+    match split:
+        case "validation":
+            return load_dataset(data_path).validation
+        case "test":
+            return load_test_split(data_path)
+        case _:
+            raise ValueError(f"split {split!r} is not judged; allowed: validation, test")
 
 
 def combine(chunks: Iterable[JudgedChunk]) -> Judgement:
     """Join the chunks of one file, given in any order.
 
     Raises:
-        ValueError: there is no chunk, frames are missing or judged twice, or interpreters differ.
+        ValueError: there is no chunk, frames are missing or judged twice, or interpreters or splits differ.
         NothingToScore: no frame has a score.
     """
     parts = tuple(chunks)
@@ -130,6 +163,9 @@ def combine(chunks: Iterable[JudgedChunk]) -> Judgement:
     versions = {part.interpreter_version for part in parts}
     if len(versions) > 1:
         raise ValueError(f"chunks of one file were judged by different interpreters: {sorted(versions)}")
+    splits = {part.split for part in parts}
+    if len(splits) > 1:
+        raise ValueError(f"chunks of one file were judged on different splits: {sorted(splits)}")
     per_frame = tuple(sorted((frame for part in parts for frame in part.frames), key=lambda f: f.index))
     indices = [frame.index for frame in per_frame]
     expected = list(range(parts[0].split_frames))
@@ -140,6 +176,7 @@ def combine(chunks: Iterable[JudgedChunk]) -> Judgement:
         per_frame=per_frame,
         frames=sum(frame.metrics is not None for frame in per_frame),
         interpreter_version=versions.pop(),
+        split=splits.pop(),
     )
 
 

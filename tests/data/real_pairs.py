@@ -29,14 +29,14 @@ def write_pair(folder: Path, name: str, rgb: NDArray[np.uint8], depth_mm: NDArra
         assert cv2.imwrite(str(folder / kind / f"{name}.png"), image)
 
 
-def write_real_pairs(directory: Path, train: int = 4, validation: int = 2) -> Path:
-    """Write ``train`` and ``validation`` different 240x320 crops; returns ``directory``."""
+def write_real_pairs(directory: Path, train: int = 4, validation: int = 2, test: int = 0) -> Path:
+    """Write ``train``, ``validation`` and ``test`` different 240x320 crops; returns ``directory``."""
+    splits = ["train"] * train + ["validation"] * validation + ["test"] * test
     rgb, depth_mm = motorcycle()
     spots = np.random.default_rng(0).permutation(
         [(y, x) for y in range(0, 261, 20) for x in range(0, 421, 20)]
     )
-    for number, (y, x) in enumerate(spots[: train + validation]):
-        split = "train" if number < train else "validation"
+    for split, (y, x) in zip(splits, spots[: len(splits)], strict=True):
         window = np.s_[y : y + 240, x : x + 320]
         write_pair(directory / split, f"motorcycle-{y:03d}-{x:03d}", rgb[window], depth_mm[window])
     return directory

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sweep.data import Dataset, DemoSize, prepare_dataset
+from sweep.data import Dataset, DemoSize, prepare_dataset, prepare_test_split
 from sweep.data.demo import sensor
 from sweep.data.demo.generate import atlas, choose_scene, demo_pair, render
 from sweep.data.demo.scene import Builder, Camera, Material, Pose, Scene, clearance
 from sweep.data.demo.solids import Light
 from sweep.data.demo.textures import Texture
 from sweep.data.parallel import map_indices
+from sweep.data.prepare import demo_test_name
 
 STONE = Material(Texture.CONCRETE)
 HEIGHT, WIDTH = 120, 160
@@ -175,15 +176,15 @@ def test_a_seed_gives_the_same_pair_on_any_number_of_threads(textures: NDArray[n
     one = map_indices(pair, 12, 1, "", lambda *_: None)
     four = map_indices(pair, 12, 4, "", lambda *_: None)
     assert one == four
-    assert len(set(one)) == 12
-    assert not set(one) & set(
-        map_indices(lambda n: demo_bytes("validation", n, textures), 12, 1, "", lambda *_: None)
-    )
 
 
-def demo_bytes(split: str, index: int, textures: NDArray[np.uint8]) -> tuple[bytes, bytes]:
-    rgb, depth_mm = demo_pair(split, index, textures, 60, 80)
-    return rgb.tobytes(), depth_mm.tobytes()
+def test_no_scene_is_in_two_splits(textures: NDArray[np.uint8]) -> None:
+    pictures = [
+        demo_pair(split, index, textures, 60, 80)[0].tobytes()
+        for split in ("train", "validation", "test")
+        for index in range(12)
+    ]
+    assert len(set(pictures)) == 36
 
 
 def test_demo_data_say_what_they_are_and_keep_to_their_ranges(tiny_demo: Dataset) -> None:
@@ -205,6 +206,33 @@ def test_two_builds_of_the_demo_data_are_equal(tiny_demo: Dataset, tmp_path: Pat
     larger = prepare_dataset(None, tmp_path, lambda *_: None, demo_size=DemoSize(13, 4))
     assert larger.name != tiny_demo.name
     np.testing.assert_array_equal(larger.train.rgb[:12], tiny_demo.train.rgb)
+
+
+def test_the_held_out_demo_frames_are_rendered_when_asked_for_and_then_kept(tmp_path: Path) -> None:
+    steps: list[str] = []
+    searched = prepare_dataset(None, tmp_path, lambda step, *_: steps.append(step), demo_size=DemoSize(2, 1))
+    assert set(steps) == {"compiling the renderer", "rendering train", "rendering validation"}
+    assert [path for path in tmp_path.iterdir() if path.is_dir()] == [searched.path]
+
+    steps.clear()
+    held_out = prepare_test_split(None, tmp_path, lambda step, *_: steps.append(step), demo_frames=3)
+    assert set(steps) == {"compiling the renderer", "rendering test"}
+    assert (held_out.name, held_out.is_demo, held_out.frames) == ("demo-1-test-3", True, 3)
+    assert held_out.names == ("test-00000", "test-00001", "test-00002")
+    for index in range(3):
+        rgb, depth_mm = demo_pair("test", index, atlas(), 480, 640)
+        np.testing.assert_array_equal(held_out.rgb[index], rgb)
+        np.testing.assert_array_equal(held_out.depth_mm[index], depth_mm)
+
+    steps.clear()
+    again = prepare_test_split(None, tmp_path, lambda step, *_: steps.append(step), demo_frames=3)
+    assert (again.path, again.fingerprint, steps) == (held_out.path, held_out.fingerprint, [])
+
+
+def test_the_held_out_demo_frames_carry_their_number_unless_it_is_the_usual_one() -> None:
+    assert (demo_test_name(100), demo_test_name(99)) == ("demo-1-test", "demo-1-test-99")
+    with pytest.raises(ValueError, match="at least one pair, found 0"):
+        demo_test_name(0)
 
 
 @pytest.mark.parametrize("size", [(0, 1), (1, 0)])

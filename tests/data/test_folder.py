@@ -140,16 +140,6 @@ def test_a_long_list_of_problems_is_cut_in_the_message_only() -> None:
     assert len(error.problems) == 100
 
 
-def test_the_test_split_is_never_opened(folder: Path) -> None:
-    (folder / "test/rgb").mkdir(parents=True)
-    (folder / "test/rgb/broken.png").write_bytes(b"nonsense")
-    (folder / "test").chmod(0)
-    try:
-        assert prepare(folder).train.names == ("a",)
-    finally:
-        (folder / "test").chmod(0o755)
-
-
 def test_colours_keep_their_order_in_png_and_jpeg(folder: Path) -> None:
     flat = np.zeros((240, 320, 3), np.uint8)
     flat[:] = (200, 100, 30)

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+from small_splits import make_split
 
 from sweep.data import Dataset
 from sweep.judging.baselines import baseline_metrics, fit_depth_map
@@ -35,6 +36,15 @@ def test_the_constant_is_judged_as_a_frame_that_holds_it_everywhere(small_datase
     validation = small_dataset.validation
     everywhere = np.full(validation.depth_mm.shape[1:], found.constant_mm)
     assert found.constant == mean_metrics(depth_metrics(everywhere, t) for t in validation.depth_mm)
+
+
+def test_another_split_is_judged_by_predictors_of_the_same_training_frames(small_dataset: Dataset) -> None:
+    test = make_split(3, 24, 32, seed=5)
+    found = baseline_metrics(small_dataset, test)
+    assert found == baseline_metrics(dataclasses.replace(small_dataset, validation=test))
+    everywhere = np.full((24, 32), fit_depth_map(small_dataset.train)[1])
+    assert found.constant == mean_metrics(depth_metrics(everywhere, truth) for truth in test.depth_mm)
+    assert found != baseline_metrics(small_dataset)
 
 
 def test_no_other_constant_has_a_smaller_si_rmse(small_dataset: Dataset) -> None:

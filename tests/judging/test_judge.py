@@ -1,6 +1,7 @@
 """Judging, with an exported file, and with predictors whose every answer is known."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ import tflite_runtime
 import torch
 from small_splits import make_split
 
-from sweep.data import Split, prepare_dataset
+from sweep.data import DatasetError, Split, prepare_dataset, prepare_test_split
 from sweep.export import export_network
 from sweep.judging import judge
 from sweep.judging.judge import (
@@ -141,20 +142,79 @@ def test_chunks_in_any_order_combine_into_the_judgement_of_the_whole(frames: Spl
     )
 
 
-def test_chunks_of_a_prepared_data_set_combine_into_the_files_judgement(
-    tflite: Path, frames: Split, tmp_path: Path
-) -> None:
-    for split, indices in (("train", [1]), ("validation", [0, 1, 3])):
+@pytest.fixture
+def images(frames: Split, tmp_path: Path) -> Path:
+    """A folder with one training, three validation and two test pairs."""
+    folder = tmp_path / "images"
+    extra = make_split(2, 480, 640, seed=4)
+    for split, source, indices in (
+        ("train", frames, [1]), ("validation", frames, [0, 1, 3]), ("test", extra, [0, 1])
+    ):  # fmt: skip
         for index in indices:
-            write_pair(tmp_path / "images" / split, f"{index}", frames.rgb[index], frames.depth_mm[index])
-    dataset = prepare_dataset(tmp_path / "images", tmp_path / "cache", lambda *_: None)
+            write_pair(folder / split, f"{split}-{index}", source.rgb[index], source.depth_mm[index])
+    return folder
+
+
+def test_chunks_of_a_prepared_data_set_combine_into_the_files_judgement(
+    tflite: Path, images: Path, tmp_path: Path
+) -> None:
+    dataset = prepare_dataset(images, tmp_path / "cache", lambda *_: None)
 
     chunks = [judge_chunk(tflite, dataset.path, start, stop) for start, stop in ((0, 2), (2, 3))]
 
-    judgement = combine(reversed(chunks))
-    assert judgement.per_frame == judge_file(tflite, dataset.validation)
-    assert judgement.metrics == mean_metrics(frame.metrics for frame in judgement.per_frame)
-    assert (judgement.frames, judgement.interpreter_version) == (3, tflite_runtime.__version__)
+    per_frame = judge_file(tflite, dataset.validation)
+    assert combine(reversed(chunks)) == Judgement(
+        metrics=mean_metrics(frame.metrics for frame in per_frame),
+        per_frame=per_frame,
+        frames=3,
+        interpreter_version=tflite_runtime.__version__,
+        split="validation",
+    )
+
+
+def test_chunks_of_the_held_out_split_combine_into_its_own_judgement(
+    tflite: Path, images: Path, tmp_path: Path
+) -> None:
+    held_out = prepare_test_split(images, tmp_path / "cache", lambda *_: None)
+
+    chunks = [judge_chunk(tflite, held_out.path, start, start + 1, split="test") for start in range(2)]
+
+    per_frame = judge_file(tflite, make_split(2, 480, 640, seed=4))
+    assert combine(reversed(chunks)) == Judgement(
+        metrics=mean_metrics(frame.metrics for frame in per_frame),
+        per_frame=tuple(dataclasses.replace(frame, name=f"test-{frame.index}") for frame in per_frame),
+        frames=2,
+        interpreter_version=tflite_runtime.__version__,
+        split="test",
+    )
+
+
+def test_validation_is_judged_the_same_when_the_held_out_split_is_gone(
+    tflite: Path, images: Path, tmp_path: Path
+) -> None:
+    dataset = prepare_dataset(images, tmp_path / "cache", lambda *_: None)
+    held_out = prepare_test_split(images, tmp_path / "cache", lambda *_: None)
+    before = judge_chunk(tflite, dataset.path, 0, 3)
+    shutil.rmtree(held_out.path)
+    shutil.rmtree(images / "test")
+    assert judge_chunk(tflite, dataset.path, 0, 3) == before
+
+
+def test_no_split_is_judged_in_place_of_another(tflite: Path, images: Path, tmp_path: Path) -> None:
+    dataset = prepare_dataset(images, tmp_path / "cache", lambda *_: None)
+    held_out = prepare_test_split(images, tmp_path / "cache", lambda *_: None)
+    with pytest.raises(DatasetError, match="not a prepared test split"):
+        judge_chunk(tflite, dataset.path, 0, 1, split="test")
+    with pytest.raises(DatasetError, match="not a prepared data set"):
+        judge_chunk(tflite, held_out.path, 0, 1)
+    with pytest.raises(ValueError, match="split 'train' is not judged; allowed: validation, test"):
+        judge_chunk(tflite, dataset.path, 0, 1, split="train")
+
+
+def test_chunks_of_different_splits_are_an_error() -> None:
+    frame = FrameMetrics(0, "x", DepthMetrics(0.1, 0.1, 0.1, 0.1))
+    with pytest.raises(ValueError, match=r"different splits: \['test', 'validation'\]"):
+        combine([JudgedChunk((frame,), 1, "2.5.0"), JudgedChunk((), 1, "2.5.0", "test")])
 
 
 @pytest.mark.parametrize("indices", [[0, 2], [0, 1, 1], [1], [0, 1]])

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 DEMO_VERSION = 1  # raise it with every change of the rendered pixels
+DEMO_TEST_FRAMES = 100  # pairs of the held-out split, unless asked otherwise
 
 
 @dataclass(frozen=True)
 class DemoSize:
-    """How many pairs the demo data have."""
+    """How many pairs the demo data have for a search."""
 
     train: int = 1000
     validation: int = 200

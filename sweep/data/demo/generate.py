@@ -11,7 +11,7 @@ from sweep.data.demo.textures import build_atlas
 from sweep.data.demo.tracer import trace
 
 Atlas = NDArray[np.uint8]
-_STREAMS = {"train": 1, "validation": 2}  # no seed is in both splits
+_STREAMS = {"train": 1, "validation": 2, "test": 3}  # no seed is in two splits
 _ATTEMPTS = 12
 _ROOM_M = 0.12
 _KINDS = {**INDOORS, **OUTDOORS}
