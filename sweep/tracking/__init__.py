@@ -1,4 +1,4 @@
-"""MLflow as a projection of the journal: one parent run per sweep, one child run per trial.
+"""The journal's projections: MLflow runs and an Optuna study, in SQLite or PostgreSQL, or on a tracking server.
 
 Nothing is imported here: MLflow takes seconds to import, and `dashboard` needs it only in its own process.
 """

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from sweep.lifecycle.events import Json, SweepStarted
@@ -22,31 +21,34 @@ _COLUMNS: Final = (
 )
 
 
-def ensure_experiment(client: Any, started: SweepStarted, artifact_root: Path) -> str:
+def ensure_experiment(client: Any, started: SweepStarted, artifact_root: str | None) -> str:
     """The id of the sweep's experiment, made or taken out of MLflow's bin if need be.
 
     Args:
         client: an `mlflow.MlflowClient`.
         started: the sweep's first event.
-        artifact_root: absolute folder; a new experiment's artifacts go into a folder of their own in it.
+        artifact_root: URI of a folder; a new experiment's artifacts go into a folder of their own in it. None:
+            where the tracking server puts them.
     """
-    found = find_experiment(client, started.identity)
-    if found is None:
-        return _create(client, started, artifact_root)
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+    if not find_experiments(client, started.identity):
+        _create(client, started, artifact_root)
+    # Asked again: where sweeps share a store, another one may have made the experiment at the same moment.
+    oldest = find_experiments(client, started.identity)[0]
+    if oldest.lifecycle_stage == "deleted":
+        client.restore_experiment(oldest.experiment_id)
+    return str(oldest.experiment_id)
 
 
-def find_experiment(client: Any, identity: Mapping[str, Json]) -> Any | None:
-    """The `mlflow.entities.Experiment` of ``identity``, deleted or not, if there is one."""
+def find_experiments(client: Any, identity: Mapping[str, Json]) -> list[Any]:
+    """Every `mlflow.entities.Experiment` of ``identity``, deleted or not; the oldest, which counts, first."""
     from mlflow.entities import ViewType
 
     wanted = f"tags.`{IDENTITY_TAG}` = '{_digest(identity)}'"
-    return next(iter(client.search_experiments(view_type=ViewType.ALL, filter_string=wanted)), None)
+    found = client.search_experiments(view_type=ViewType.ALL, filter_string=wanted)
+    return sorted(found, key=lambda experiment: (experiment.creation_time, int(experiment.experiment_id)))
 
 
-def _create(client: Any, started: SweepStarted, artifact_root: Path) -> str:
+def _create(client: Any, started: SweepStarted, artifact_root: str | None) -> None:
     facts = facts_of(started)
     digest = _digest(started.identity)
     name = cut(f"{facts.space} on {facts.data}, {facts.max_epochs} epochs, {facts.target}", _MAX_NAME)
@@ -62,7 +64,8 @@ def _create(client: Any, started: SweepStarted, artifact_root: Path) -> str:
         "mlflow.note.content": note,
         f"mlflow.sharedViewState.{VIEW}": json.dumps(_view()),
     }
-    return str(client.create_experiment(name, artifact_location=(artifact_root / digest).as_uri(), tags=tags))
+    location = f"{artifact_root.rstrip('/')}/{digest}" if artifact_root else None
+    client.create_experiment(name, artifact_location=location, tags=tags)
 
 
 def _view() -> dict[str, Json]:

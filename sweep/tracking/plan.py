@@ -18,6 +18,7 @@ from sweep.lifecycle.events import (
     AttemptStarted,
     EpochTrained,
     FilesRemoved,
+    FinalistMeasured,
     Json,
     SweepEnded,
     SweepResumed,
@@ -29,6 +30,7 @@ from sweep.lifecycle.events import (
     TrialInfeasible,
     TrialProposed,
     TrialPruned,
+    TrialsAdded,
 )
 from sweep.report.facts import SweepFacts, facts_of
 from sweep.tracking import notes
@@ -130,11 +132,23 @@ def plan(state: SweepState, record: Record) -> Iterator[RunUpdate]:
         case SweepEnded() as event:
             yield _end_sweep(facts, state, event, record)
             yield from _unfinished(state, record, "SCHEDULED")
+        case TrialsAdded():
+            yield RunUpdate(None, record.sequence, tags={"trials_added": str(state.trials_added)})
         case event:
             trial = state.trials[event.trial]
             yield _of_trial(facts, trial, event, record)
             if trial.state.is_final and not isinstance(event, FilesRemoved):
                 yield _sweep_progress(facts, state, record)
+
+
+def sweep_status(state: SweepState) -> Status:
+    """The status of the sweep's own run."""
+    return "RUNNING" if state.ended is None else _ENDED[state.ended.reason][1]
+
+
+def trial_status(state: SweepState, trial: Trial) -> Status:
+    """The status of a trial's run: its end, else whether the sweep is at work."""
+    return _FINAL.get(trial.state, "RUNNING" if state.ended is None else "SCHEDULED")
 
 
 def flatten(tree: Mapping[str, Json], prefix: str = "") -> dict[str, str]:
@@ -151,7 +165,8 @@ def flatten(tree: Mapping[str, Json], prefix: str = "") -> dict[str, str]:
 
 
 def cut(text: str, limit: int = _MAX_TAG) -> str:
-    """``text``, shortened visibly to at most ``limit`` characters."""
+    """``text``, shortened visibly to at most ``limit`` characters, without what PostgreSQL cannot hold."""
+    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
     return text if len(text) <= limit else text[: limit - 4] + " ..."
 
 
@@ -211,7 +226,7 @@ def _sweep_progress(facts: SweepFacts, state: SweepState, record: Record) -> Run
 def _of_trial(facts: SweepFacts, trial: Trial, event: TrialEvent, record: Record) -> RunUpdate:
     update = _changes(facts, trial, event, record)
     tags = {"state": trial.state.value, **update.tags}
-    if trial.state.is_final and not isinstance(event, FilesRemoved):
+    if trial.state.is_final and not isinstance(event, FilesRemoved | FinalistMeasured):
         update = replace(update, status=_FINAL[trial.state], ended_ms=_ms(record.time))
         tags[NOTE_TAG] = cut(notes.trial_note(facts, trial))
     return replace(update, tags=tags)
@@ -224,15 +239,15 @@ def _changes(facts: SweepFacts, trial: Trial, event: TrialEvent, record: Record)
         case TrialProposed():
             return _propose(facts, trial, record)
         case TrialAdmitted():
-            return replace(
-                update, metrics=_points({"admission_latency_ms": event.latency_ms}, record, step=0)
-            )
+            return _admit(update, event, record)
         case EpochTrained():
             return replace(update, metrics=_points(_epoch_figures(event), record, step=event.epoch))
         case TrialCompleted():
             return _complete(update, trial, event, record)
+        case FinalistMeasured():
+            return _measure_finalist(update, trial, event, record)
         case TrialPruned():
-            return replace(update, tags={"reason": cut(event.reason)})
+            return replace(update, tags={"reason": cut(event.reason), "rule": event.rule})
         case TrialInfeasible() | TrialFailed():
             return replace(update, tags={"error": cut(event.reason)})
         case FilesRemoved():
@@ -258,9 +273,25 @@ def _propose(facts: SweepFacts, trial: Trial, record: Record) -> RunUpdate:
             "candidate_hash": trial.candidate_hash,
             "architecture_hash": trial.architecture_hash,
             "origin": trial.origin,
+            **({} if trial.seed is None else {"seed": str(trial.seed)}),
         },
         texts={"candidate.yaml": _yaml(trial.candidate)},
     )
+
+
+def _admit(update: RunUpdate, event: TrialAdmitted, record: Record) -> RunUpdate:
+    shared = {} if event.shared_with is None else {"admission_shared_with": str(event.shared_with)}
+    figures = {"admission_latency_ms": event.latency_ms}
+    return replace(update, metrics=_points(figures, record, step=0), tags=shared)
+
+
+def _measure_finalist(update: RunUpdate, trial: Trial, event: FinalistMeasured, record: Record) -> RunUpdate:
+    """The round's latency at its number, and what the trial's best-known figures are now."""
+    assert trial.final_score is not None
+    assert trial.latency_ms is not None
+    now = {"final_score": trial.final_score, "runtime_ms": trial.latency_ms}
+    rounds = _points({"finalist_latency_ms": event.latency_ms}, record, step=event.round)
+    return replace(update, metrics=(*_points(now, record, step=trial.epoch), *rounds))
 
 
 def _complete(update: RunUpdate, trial: Trial, event: TrialCompleted, record: Record) -> RunUpdate:
@@ -270,10 +301,13 @@ def _complete(update: RunUpdate, trial: Trial, event: TrialCompleted, record: Re
         figures |= {"runtime_low_ms": interval[0], "runtime_high_ms": interval[1]}
     if "size_bytes" in event.export:
         figures["size_mb"] = event.export["size_bytes"] / 1e6
+    held_out = {} if event.test is None else event.test
+    figures |= {f"test_{key}": value for key, value in held_out.items() if isinstance(value, int | float)}
     texts = {"measurement.json": event.measurement, "judgement.json": event.judgement}
     return replace(
         update,
         metrics=_points(figures, record, step=trial.epoch),
+        tags={"flags": ", ".join(event.flags)} if event.flags else {},
         files=event.files,
         texts={
             name: json.dumps(content, indent=2)

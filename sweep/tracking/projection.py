@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from sweep.lifecycle import Record, SweepState, fold
 from sweep.lifecycle.events import SweepStarted
-from sweep.tracking.experiments import ensure_experiment
+from sweep.tracking.addresses import normalised, scrubbed
+from sweep.tracking.experiments import ensure_experiment, find_experiments
 from sweep.tracking.plan import (
     SEQUENCE_TAG,
     SWEEP_ID_TAG,
@@ -36,25 +37,32 @@ class MlflowProjection:
     """One sweep's runs in an MLflow store; used from one thread.
 
     Attributes:
-        seconds_in_mlflow: time spent inside calls of MLflow so far.
+        name: whose view of the sweep this is.
+        seconds: time spent inside calls of MLflow so far.
         problem: why something could not be sent and is waiting; None if the store is up to date.
     """
 
-    def __init__(self, uri: str, artifact_root: Path, sweep_directory: Path) -> None:
-        """Connect to the store at ``uri`` (``sqlite:////abs/path``); see `store.prepare_store` for its cost.
+    name: Final = "MLflow"
+
+    def __init__(self, uri: str, artifact_root: Path | str | None, sweep_directory: Path) -> None:
+        """Connect to the store at ``uri``; see `store.prepare_store` for what that costs.
 
         Args:
-            uri: address of the store.
-            artifact_root: absolute folder for the artifacts of new experiments.
+            uri: ``sqlite:////abs/path``, ``postgresql://USER@HOST/DATABASE`` or ``http(s)://HOST:PORT``.
+            artifact_root: absolute folder, or URI, for the artifacts of new experiments; None: where the
+                tracking server puts them. See `addresses.artifact_root`.
             sweep_directory: what the paths in `TrialCompleted.files` are relative to.
 
         Raises:
-            ValueError: ``uri`` is not an absolute SQLite address.
+            ValueError: ``uri`` names no store.
+            ConnectionError: no database answers there.
         """
-        self.seconds_in_mlflow = 0.0
+        self.seconds = 0.0
         self.problem: str | None = None
-        self._artifact_root = artifact_root
+        self._uri = uri
+        self._artifact_root = artifact_root.as_uri() if isinstance(artifact_root, Path) else artifact_root
         self._directory = sweep_directory
+        self._started: SweepStarted | None = None
         self._experiment: str | None = None
         self._runs: dict[int | None, _KnownRun] = {}
         self._waiting: dict[int | None, RunUpdate] = {}
@@ -62,13 +70,23 @@ class MlflowProjection:
             self._client: Any = open_client(uri)
 
     def apply(self, state: SweepState, record: Record) -> None:
-        """Show one more record; ``state`` is the sweep's state after it.
+        """Show one more record; ``state`` is the sweep's state after it."""
+        self.apply_all([(state, record)])
 
-        Records come in order, from `SweepStarted` on or after `catch_up` with all records before.
+    def apply_all(self, changes: Sequence[tuple[SweepState, Record]]) -> None:
+        """Show further records, each with the sweep's state after it, in one batch per run.
+
+        Records come in order, from `SweepStarted` on or after `catch_up` with all records before. With none, what
+        could not be sent is tried once more.
+
+        Raises:
+            LookupError: records before these are missing in the store.
         """
-        for update in plan(state, record):
-            self._enqueue(update)
-        self._send_all(state)
+        for state, record in changes:
+            for update in plan(state, record):
+                self._enqueue(update)
+            self._started = state.started
+        self._send_all()
 
     def catch_up(self, records: Sequence[Record]) -> None:
         """Bring the store to the state after ``records``, the whole journal from its first record on.
@@ -80,8 +98,8 @@ class MlflowProjection:
             state = fold(state, record.event, record.time)
             for update in plan(state, record):
                 self._enqueue(update)
-        if records:
-            self._send_all(state)
+        self._started = state.started
+        self._send_all()
 
     def close(self) -> None:
         """Give up what still waits, with a warning; the next `catch_up` adds it."""
@@ -92,23 +110,30 @@ class MlflowProjection:
         waiting = self._waiting.get(update.run)
         self._waiting[update.run] = merge(waiting, update) if waiting else update
 
-    def _send_all(self, state: SweepState) -> None:
-        from mlflow.exceptions import MlflowException
-
-        assert state.started is not None
+    def _send_all(self) -> None:
+        if self._started is None or not self._waiting:
+            return
         try:
             with self._timed():
                 if self._experiment is None:
-                    self._find_runs(state.started)
+                    self._find_runs(self._started)
                 for run in sorted(self._waiting, key=_parent_first):
-                    self._send(state.started, self._waiting[run])
+                    self._send(self._waiting[run], self._started)
                     del self._waiting[run]
-        except (MlflowException, OSError) as error:
-            if self.problem is None:
-                _log.warning("MLflow is behind; the sweep goes on, its journal has everything: %s", error)
-            self.problem = str(error)
+        except LookupError:
+            raise
+        except Exception as error:  # databases, servers and artifact stores raise what they like
+            self._postpone(scrubbed(str(error), self._uri))
         else:
             self.problem = None
+
+    def _postpone(self, problem: str) -> None:
+        """Keep what waits for the next time, and ask the store anew then: a call that failed may have counted."""
+        if self.problem is None:
+            _log.warning("MLflow is behind; the sweep goes on, its journal has everything: %s", problem)
+        self.problem = problem
+        self._experiment = None
+        self._runs.clear()
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -116,34 +141,50 @@ class MlflowProjection:
         try:
             yield
         finally:
-            self.seconds_in_mlflow += time.perf_counter() - start
+            self.seconds += time.perf_counter() - start
 
     def _find_runs(self, started: SweepStarted) -> None:
         """Learn which experiment is ours, and which runs of the sweep exist, deleted ones included."""
         from mlflow.entities import ViewType
 
         experiment = ensure_experiment(self._client, started, self._artifact_root)
+        everywhere = [found.experiment_id for found in find_experiments(self._client, started.identity)]
         token = None
         while True:
             page = self._client.search_runs(
-                [experiment],
+                everywhere,
                 f"tags.`{SWEEP_ID_TAG}` = '{started.sweep_id}'",
                 run_view_type=ViewType.ALL,
                 max_results=_PAGE,
                 page_token=token,
             )
             for run in page:
-                tags = run.data.tags
-                trial = int(tags[TRIAL_TAG]) if TRIAL_TAG in tags else None
-                self._runs[trial] = _KnownRun(
-                    run.info.run_id, int(tags.get(SEQUENCE_TAG, -1)), run.info.lifecycle_stage == "deleted"
-                )
+                self._learn(run)
             token = page.token
             if not token:
                 break
-        self._experiment = experiment
+        parent = self._runs.get(None)
+        self._experiment = parent.experiment if parent else experiment
 
-    def _send(self, started: SweepStarted, update: RunUpdate) -> None:
+    def _learn(self, found: Any) -> None:
+        """Note a run of the store. Of two of one trial, which a repeated call can make, one is deleted."""
+        tags = found.data.tags
+        trial = int(tags[TRIAL_TAG]) if TRIAL_TAG in tags else None
+        run = _KnownRun(
+            found.info.run_id,
+            found.info.experiment_id,
+            int(tags.get(SEQUENCE_TAG, -1)),
+            found.info.lifecycle_stage == "deleted",
+        )
+        other = self._runs.get(trial)
+        if other is None or other.deleted:
+            self._runs[trial] = run
+        elif not run.deleted:
+            more, less = (run, other) if run.sequence > other.sequence else (other, run)
+            self._client.delete_run(less.run_id)
+            self._runs[trial] = more
+
+    def _send(self, update: RunUpdate, started: SweepStarted) -> None:
         run = self._runs.get(update.run) or self._create(started, update)
         if run.deleted or run.sequence >= update.sequence:
             return
@@ -166,7 +207,8 @@ class MlflowProjection:
         created = self._client.create_run(
             self._experiment, start_time=update.started_ms, tags=tags, run_name=update.name
         )
-        run = self._runs[update.run] = _KnownRun(created.info.run_id, -1, deleted=False)
+        run = _KnownRun(created.info.run_id, created.info.experiment_id, -1, deleted=False)
+        self._runs[update.run] = run
         return run
 
     def _publish_files(self, run_id: str, update: RunUpdate) -> None:
@@ -185,7 +227,8 @@ class MlflowProjection:
         )
 
         published = {info.path for info in self._client.list_artifacts(run_id)}
-        repository = get_artifact_repository(self._client.get_run(run_id).info.artifact_uri)
+        root = self._client.get_run(run_id).info.artifact_uri
+        repository = get_artifact_repository(root, tracking_uri=normalised(self._uri))
         for path in update.removed.values():
             if Path(path).name in published:
                 repository.delete_artifacts(Path(path).name)
@@ -216,8 +259,9 @@ class MlflowProjection:
 class _KnownRun:
     """A run in the store, and up to which record it is known to be complete."""
 
-    def __init__(self, run_id: str, sequence: int, deleted: bool) -> None:
+    def __init__(self, run_id: str, experiment: str, sequence: int, deleted: bool) -> None:
         self.run_id = run_id
+        self.experiment = experiment
         self.sequence = sequence
         self.deleted = deleted
 

@@ -10,10 +10,17 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 from store_dump import dump
-from tracking_sweep import DEVICE, T0, candidate, proposed, started
+from tracking_sweep import DEVICE, T0, candidate, measurement, proposed, started
 
 from sweep.lifecycle import Record, SweepState, fold
-from sweep.lifecycle.events import AttemptStarted, EpochTrained, SweepEnded, TrialAdmitted
+from sweep.lifecycle.events import (
+    AttemptStarted,
+    EpochTrained,
+    FinalistMeasured,
+    SweepEnded,
+    TrialAdmitted,
+    TrialsAdded,
+)
 from sweep.tracking.experiments import VIEW
 from sweep.tracking.projection import MlflowProjection
 
@@ -199,6 +206,77 @@ def test_a_store_that_fails_stops_nothing_and_gets_everything_later(place, recor
     assert dump(place.uri) == dump(other.uri)
 
 
+def test_of_two_runs_of_one_trial_the_emptier_one_is_deleted(place, records):
+    """A server that repeats a call whose answer was lost makes a run twice."""
+    place.projection().catch_up(records[:20])
+    before = dump(place.uri)
+    client = MlflowClient(tracking_uri=place.uri)
+    tags = {"depth_sweep.sweep_id": "demo-7f3a", "depth_sweep.trial": "1"}
+    second = client.create_run("1", tags=tags, run_name="trial 1 of demo")
+    place.projection().catch_up(records[:21])
+    assert client.get_run(second.info.run_id).info.lifecycle_stage == "deleted"
+    assert sorted(dump(place.uri)) == sorted(before)
+
+
+def test_a_run_whose_creation_seemed_to_fail_is_not_made_again(place, records, monkeypatch):
+    projection = place.projection()
+    state = apply_all(projection, records[:8])
+    create_run = MlflowClient.create_run
+
+    def lost_answer(*args: object, **kwargs: object) -> None:
+        create_run(*args, **kwargs)
+        raise TimeoutError("the answer was lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MlflowClient, "create_run", lost_answer)
+        state = apply_all(projection, records[8:9], state)
+    assert projection.problem == "the answer was lost"
+    apply_all(projection, records[9:], state)
+    assert projection.problem is None
+    assert len(dump(place.uri)) == 7  # fails if two runs have one name
+
+
+def test_an_experiment_that_was_made_twice_at_the_same_moment_is_used_as_one(place, records):
+    place.projection().catch_up(records[:9])
+    client = MlflowClient(tracking_uri=place.uri)
+    ours = client.get_experiment("1")
+    client.create_experiment("the same once more", tags=ours.tags)
+    place.projection().catch_up(records)
+    assert {run.info.experiment_id for run in client.search_runs(["0", "1", "2"])} == {"1"}
+    assert len(dump(place.uri)) == 7
+
+
+def test_what_is_learned_after_completion_and_added_by_hand_is_shown(place, records):
+    shared = replace(records[2].event, shared_with=0)
+    pruned = replace(records[13].event, rule="admission")
+    completed = replace(records[7].event, flags=("latency_moved",), test={"si_rmse": 0.5, "frames": None})
+    later = [
+        TrialsAdded(3, "request-1"),
+        FinalistMeasured(0, 1, 20.0, measurement(20.0)),
+        FinalistMeasured(0, 2, 30.0, measurement(30.0)),
+    ]
+    changed = {2: shared, 7: completed, 13: pruned}
+    edited = [replace(r, event=changed.get(r.sequence, r.event)) for r in records]
+    end = len(records)
+    edited += [Record(end + i, T0 + 11 * (end + i), event) for i, event in enumerate(later)]
+    apply_all(place.projection(), edited)
+    runs = dump(place.uri)
+    trial = runs["trial 0 of demo"]
+    now = 671.8 * 12.5 / 25.0
+    assert trial.tags["admission_shared_with"] == "0"
+    assert trial.tags["flags"] == "latency_moved"
+    assert trial.series("test_si_rmse") == [(2, 0.5)]
+    assert trial.series("test_frames") == []
+    assert trial.series("finalist_latency_ms") == [(1, 20.0), (2, 30.0)]
+    assert trial.end_ms == ms(7)
+    client = MlflowClient(tracking_uri=place.uri)
+    (latest,) = client.search_runs(["1"], "tags.`depth_sweep.trial` = '0'")
+    assert latest.data.metrics["final_score"] == now
+    assert latest.data.metrics["runtime_ms"] == 25.0
+    assert runs["trial 1 of demo"].tags["rule"] == "admission"
+    assert runs["demo"].tags["trials_added"] == "3"
+
+
 def test_a_run_that_somebody_deleted_stays_deleted_and_the_others_go_on(place, records):
     projection = place.projection()
     state = apply_all(projection, records[:5])
@@ -267,9 +345,9 @@ def test_a_trial_without_its_run_and_without_its_proposal_asks_for_catch_up(plac
 
 def test_time_inside_mlflow_is_counted(place, records):
     projection = place.projection()
-    counted = [projection.seconds_in_mlflow]
+    counted = [projection.seconds]
     projection.catch_up(records)
-    counted.append(projection.seconds_in_mlflow)
+    counted.append(projection.seconds)
     assert 0 < counted[0] < counted[1]
 
 

@@ -2,14 +2,12 @@
 
 import json
 import socket
-import subprocess
 import sys
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from mlflow_server import mlflow_server
 
 from sweep.tracking.dashboard import (
     dashboard_address,
@@ -20,23 +18,48 @@ from sweep.tracking.dashboard import (
 from sweep.tracking.store import prepare_store
 
 
-@pytest.mark.parametrize(
-    "uri", ["mlruns", "sqlite:///relative.db", "postgresql://host/db", "file:///tmp/mlruns"]
-)
-def test_only_absolute_sqlite_addresses_are_stores(uri):
-    with pytest.raises(ValueError, match=r"must be sqlite:/// and an absolute path"):
+@pytest.mark.parametrize("uri", ["mlruns", "sqlite:///relative.db", "mysql://user:secret@host/db"])
+def test_what_is_no_store_is_refused_without_its_password(uri):
+    with pytest.raises(ValueError, match=r"must be sqlite:/// and an absolute path") as refused:
         prepare_store(uri)
+    assert "secret" not in str(refused.value)
+
+
+def test_a_database_that_does_not_answer_is_told_in_one_line_without_its_password():
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))  # and never listens
+        address = f"127.0.0.1:{deaf.getsockname()[1]}/mlflow"
+        with pytest.raises(ConnectionError) as refused:
+            prepare_store(f"postgresql://sweep:hunter2@{address}")
+    assert str(refused.value).startswith(f"postgresql://sweep:***@{address}: ")
+    assert "Connection refused" in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_server_that_does_not_answer_is_told_without_its_password(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{deaf.getsockname()[1]}"
+        with pytest.raises(ConnectionError) as refused:
+            prepare_store(f"http://sweep:hunter2@{address}")
+    assert str(refused.value).startswith(f"MLflow store http://***@{address}: ")
+    assert "hunter2" not in str(refused.value)
 
 
 def test_the_command_serves_the_store_and_its_artifacts_on_loopback():
-    assert dashboard_command("sqlite:////runs/mlflow.db", port=5001) == [
+    uri = "postgresql://sweep:hunter2@db/mlflow"
+    assert dashboard_command(port=5001) == [
         *(sys.executable, "-m", "mlflow", "server"),
-        *("--backend-store-uri", "sqlite:////runs/mlflow.db"),
-        *("--artifacts-destination", "/runs/mlflow-artifacts"),
         *("--host", "127.0.0.1", "--port", "5001"),
         *("--workers", "1"),
     ]
-    assert dashboard_environment()["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    environment = dashboard_environment(uri, "/runs/mlflow-artifacts")
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == "postgresql+psycopg://sweep:hunter2@db/mlflow"
+    assert environment["MLFLOW_ARTIFACTS_DESTINATION"] == "/runs/mlflow-artifacts"
+    assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    with pytest.raises(ValueError, match="MLflow store 'http://server'"):
+        dashboard_environment("http://server", "")
 
 
 def test_the_address_leads_to_the_experiments_trials_by_score(place, records):
@@ -44,7 +67,7 @@ def test_the_address_leads_to_the_experiments_trials_by_score(place, records):
     assert experiment_of(place.uri, identity) is None
     assert dashboard_address() == "http://127.0.0.1:5000/#/experiments?workflowType=machine_learning"
     place.projection().catch_up(records)
-    assert dashboard_address(port=5001, experiment=experiment_of(place.uri, identity)) == (
+    assert dashboard_address("http://127.0.0.1:5001/", experiment_of(place.uri, identity)) == (
         "http://127.0.0.1:5001/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=scores"
     )
 
@@ -52,30 +75,8 @@ def test_the_address_leads_to_the_experiments_trials_by_score(place, records):
 @pytest.fixture
 def dashboard(place, records, tmp_path) -> Iterator[str]:
     place.projection().catch_up(records)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with (tmp_path / "server.log").open("w") as log:
-        server = subprocess.Popen(
-            dashboard_command(place.uri, port=port), env=dashboard_environment(), stdout=log, stderr=log
-        )
-        address = f"http://127.0.0.1:{port}"
-        try:
-            while not _healthy(address):
-                assert server.poll() is None, (tmp_path / "server.log").read_text()
-                time.sleep(0.2)
-            yield address
-        finally:
-            server.terminate()
-            server.wait()
-
-
-def _healthy(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/health", timeout=5) as answer:
-            return answer.status == 200
-    except (urllib.error.URLError, TimeoutError):
-        return False
+    with mlflow_server(place.uri, str(place.artifacts), tmp_path) as address:
+        yield address
 
 
 @pytest.mark.long
