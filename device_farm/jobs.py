@@ -255,10 +255,14 @@ def is_final(update: JobUpdate) -> bool:
     return not isinstance(update, Queued | Running)
 
 
+DEVICE_ID = "device_id"
+"""A label that every device carries without being given it: a target with it means that very device."""
+
+
 def unmet_demand(target: Target, device: Device | Registration) -> str | None:
     """Why the device cannot serve the target, or None if it can."""
     for key, wanted in target.labels.items():
-        found = device.labels.get(key)
+        found = device.device_id if key == DEVICE_ID else device.labels.get(key)
         if found != wanted:
             return f"label {key} is {found or 'absent'}, wanted {wanted}"
     runtime = choose_runtime(target, device.runtimes)

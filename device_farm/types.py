@@ -27,7 +27,8 @@ class Target:
     """What a latency is measured on; latencies of different targets are never comparable.
 
     Attributes:
-        labels: labels that the device must carry, such as ``{"soc": "bcm2711"}``; empty: any device.
+        labels: labels that the device must carry, such as ``{"soc": "bcm2711"}``; empty: any device. The label
+            ``device_id`` means the one device of that id.
         runtime: name of a runtime that the device offers, such as ``tflite-2.14.0``; empty: its default.
         threads: interpreter threads, at least 1.
         delegate: ``xnnpack`` or ``none`` (the interpreter's built-in kernels).

@@ -1,9 +1,11 @@
 """An attempt as Ray Tune runs it: a class Trainable that trains one candidate from epoch a to epoch b.
 
 Ray Tune decides nothing here. Each result carries one epoch's figures and the path of its checkpoint; whatever
-goes wrong inside comes back as a result as well, so that the driver knows what it was.
+goes wrong inside comes back as a result as well, so that the driver knows what it was. No attempt ever deletes a
+checkpoint: one that is taken for dead may still be at work, and must not harm its successor.
 """
 
+import os
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -12,52 +14,53 @@ from typing import Any
 
 from ray import tune
 
+from sweep.engine.attempt_files import attempt_files
 from sweep.engine.attempt_spec import AttemptSpec
-from sweep.engine.files import DISK_FULL, Checkpoints
+from sweep.engine.files import DISK_FULL
 from sweep.engine.quiet import QuietHost
+from sweep.engine.shipping import Home
 
 
 class StopRequested(Exception):
     """The sweep was asked to stop; the attempt ends where its last checkpoint is."""
 
 
+class UnusableNode(Exception):
+    """No attempt at all can train on this node as it is set up."""
+
+
 class AttemptTrainable(tune.Trainable):
     """One attempt. Its process is reused for the next one, so that imports are paid once."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        self._begin(AttemptSpec.from_config(config))
+        self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._begin(AttemptSpec.from_config(new_config))
+        self._begin(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch; the result says ``epoch`` with its figures, or ``failure`` and ``reason``."""
-        from sweep.training.trainer import Diverged
+        """Train one epoch; the result says ``epoch`` with its figures, or ``failure`` and ``reason``.
 
+        ``failure`` is one of stopped, disk_full, unusable (the node, for every attempt), diverged, crashed.
+        """
+        if self._failure is not None:
+            return self._failure
         try:
-            if self._failure:
-                return _failure("crashed", self._failure)
             return self._train_epoch()
-        except StopRequested:
-            return _failure("stopped", "")
-        except OSError as error:
-            if error.errno in DISK_FULL:
-                return _failure("disk_full", str(error))
-            return _failure("crashed", traceback.format_exc(limit=-8))
-        except Diverged as error:
-            return _failure("diverged", str(error))
-        except Exception:
-            return _failure("crashed", traceback.format_exc(limit=-8))
+        except Exception as error:
+            return _failure_of(error)
 
-    def _begin(self, spec: AttemptSpec) -> None:
-        self._spec = spec
-        self._failure = ""
-        self._quiet = QuietHost(Path(spec.quiet_directory)) if spec.quiet_directory else None
+    def _begin(self, config: dict[str, Any]) -> None:
+        self._spec = spec = AttemptSpec.from_config(config)
+        self._failure: dict[str, Any] | None = None
         try:
+            home = Home.from_config(config["home"]) if config.get("home") else None
+            self._files = attempt_files(spec, home)
+            self._quiet = _quiet_host(spec, home)
             self._trainer = self._build_trainer(spec)
-        except Exception:  # reported by the first step: Ray would only tell that the actor died
-            self._failure = traceback.format_exc(limit=-8)
+        except Exception as error:  # reported by the first step: Ray would only tell that the actor died
+            self._failure = _failure_of(error)
 
     def _build_trainer(self, spec: AttemptSpec) -> Any:
         with self._quiet.busy() if self._quiet else nullcontext():  # importing takes seconds of a core
@@ -67,22 +70,26 @@ class AttemptTrainable(tune.Trainable):
             from sweep.space.candidate import Candidate
             from sweep.training.trainer import Trainer
 
-        trainer = Trainer(
-            Candidate.model_validate(spec.candidate),
-            load_dataset(Path(spec.dataset_path)),
-            max_epochs=spec.max_epochs,
-            seed=spec.seed,
-            device=torch.device("cuda" if spec.use_gpu else "cpu"),
-            threads=spec.threads,
-            on_step=self._step,
-        )
-        if spec.checkpoint is not None:
-            trainer.restore(Path(spec.checkpoint))
+        if spec.use_gpu and not torch.cuda.is_available():
+            raise UnusableNode(_no_gpu(torch.__version__))
+        dataset = load_dataset(self._files.dataset())
+        with self._files.start_checkpoint() as checkpoint:
+            trainer = Trainer(
+                Candidate.model_validate(spec.candidate),
+                dataset,
+                max_epochs=spec.max_epochs,
+                seed=spec.seed,
+                device=torch.device("cuda" if spec.use_gpu else "cpu"),
+                threads=spec.threads,
+                on_step=self._step,
+            )
+            if checkpoint is not None:
+                trainer.restore(checkpoint)
         return trainer
 
     @contextmanager
     def _step(self) -> Iterator[None]:
-        if Path(self._spec.stop_flag).exists():
+        if self._files.stop_requested():
             raise StopRequested
         if self._quiet is None:
             yield
@@ -92,21 +99,47 @@ class AttemptTrainable(tune.Trainable):
 
     def _train_epoch(self) -> dict[str, Any]:
         report = self._trainer.train_epoch()
-        checkpoints = Checkpoints(Path(self._spec.checkpoint_directory))
-        checkpoints.root.mkdir(parents=True, exist_ok=True)
-        self._trainer.save(checkpoints.of(report.epoch))
-        checkpoints.forget_before(
-            report.epoch - 1
-        )  # the journal knows the one before, maybe not yet this one
         return {
             "epoch": report.epoch,
             "train_loss": report.train_loss,
             "si_rmse": report.si_rmse,
             "learning_rate": report.learning_rate,
             "seconds": report.seconds,
-            "checkpoint": str(checkpoints.of(report.epoch)),
+            "checkpoint": self._files.save(report.epoch, self._trainer.save),
             "done": report.epoch >= self._spec.to_epoch,
         }
+
+
+def _quiet_host(spec: AttemptSpec, home: Home | None) -> QuietHost | None:
+    """Whom to step aside for: nobody on another machine than the one where measurements take place."""
+    if spec.quiet_directory is None or (home is not None and not home.is_this_machine):
+        return None
+    return QuietHost(Path(spec.quiet_directory))
+
+
+def _no_gpu(torch_version: str) -> str:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "not set")
+    return (
+        f"Ray gave an attempt a GPU on node {os.uname().nodename}, but torch {torch_version} sees none there "
+        f"(CUDA_VISIBLE_DEVICES is {visible}): install a CUDA build of torch and the driver on that node, start "
+        "its Ray with --num-gpus=0, or use --gpus-per-trial 0"
+    )
+
+
+def _failure_of(error: Exception) -> dict[str, Any]:
+    """The last result of an attempt that ended with ``error``."""
+    from sweep.training.trainer import Diverged
+
+    if isinstance(error, StopRequested):
+        return _failure("stopped", "")
+    if isinstance(error, UnusableNode):
+        return _failure("unusable", str(error))
+    if isinstance(error, Diverged):
+        return _failure("diverged", str(error))
+    cause = error if isinstance(error, OSError) else error.__cause__
+    if isinstance(cause, OSError) and cause.errno in DISK_FULL:
+        return _failure("disk_full", f"node {os.uname().nodename}: {error}")
+    return _failure("crashed", "".join(traceback.format_exception(error, limit=-8)))
 
 
 def _failure(kind: str, reason: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Literal, Protocol
 
+from sweep.engine import control
 from sweep.engine.attempt_spec import AttemptSpec
 from sweep.engine.ledger import Ledger
 from sweep.engine.settings import Workplace
@@ -23,14 +24,20 @@ from sweep.lifecycle.events import (
     EpochTrained,
     SweepEnded,
     TrialFailed,
+    TrialInfeasible,
     TrialProposed,
     TrialPruned,
+    TrialsAdded,
 )
-from sweep.search import Attempt, Planner, Proposer
+from sweep.search import OUT_OF_TIME, Attempt, Planner, Proposes, Verdict
 
 MAX_CRASHES = 2
 """Attempts of a trial that may crash before the trial has failed."""
 
+MAX_LOSSES = 5
+"""Attempts in a row that may be lost without one more epoch before the trial has failed: it may be the cause."""
+NEEDS_A_PERSON = ("disk_full", "unusable")
+"""Failures that only a person can mend: no room on the disk, a GPU that torch does not see."""
 
 REPLAN_S = 1.0
 """Seconds after which the plan is asked again although nothing has happened: the clock matters to it."""
@@ -71,13 +78,15 @@ class Driver:
         self,
         ledger: Ledger,
         planner: Planner,
-        proposer: Proposer,
+        proposer: Proposes,
         workplace: Workplace,
         resources: AttemptResources,
         *,
         deadline: float | None,
         now: Callable[[], float] = time.monotonic,
+        slots: Callable[[], int] | None = None,
     ) -> None:
+        """``slots`` says how many attempts fit now, where that may change; None: the planner's limit holds."""
         self._ledger = ledger
         self._planner = planner
         self._proposer = proposer
@@ -85,7 +94,9 @@ class Driver:
         self._resources = resources
         self._deadline = deadline
         self._now = now
+        self._slots = slots
         self._stages: StagesPort | None = None
+        self._asked_at = -math.inf
         self._idle_since: tuple[SweepState | None, float] = (None, 0.0)
         self._depth = 0
         self._deciding_s = 0.0
@@ -99,17 +110,23 @@ class Driver:
     @property
     def optuna_seconds(self) -> float:
         """Time spent inside Optuna so far."""
-        return self._proposer.optuna_seconds
+        return self._proposer.library_seconds
 
     @property
     def deciding_seconds(self) -> float:
         """The driver's own time so far: deciding and recording, without what Optuna took."""
-        return self._deciding_s - self._proposer.optuna_seconds
+        return self._deciding_s - self._proposer.library_seconds
 
     @property
     def stopping(self) -> bool:
         """True once a stop was asked for or an error made going on pointless."""
         return self._ending is not None
+
+    @property
+    def has_time(self) -> bool:
+        """False once the run's time limit has passed."""
+        remaining = self._remaining_s()
+        return remaining is None or remaining > 0
 
     def stop(self, kind: Literal["stopped", "error"], detail: str) -> None:
         """End the sweep as soon as possible; what is done is kept, and it can be resumed. Signal-safe."""
@@ -126,6 +143,7 @@ class Driver:
         if stages is None:
             return
         with self._deciding():
+            self._stop_trials()
             while not self.stopping and self._planner.wants_proposal(self._ledger.state, self._remaining_s()):
                 self._propose()
             for trial in self._ledger.state.in_state(TrialState.PROPOSED):
@@ -136,10 +154,13 @@ class Driver:
     def next_attempt(self) -> AttemptSpec | Idle:
         """The attempt that a free trainer should start, recorded as started."""
         with self._deciding():
+            self._answer_requests()
             if self.stopping:
                 return Idle.FOREVER
             if self._nothing_new():
                 return Idle.NOW
+            self._follow_cluster()
+            self._stop_trials()
             attempt = self._planner.next_attempt(self._ledger.state, self._remaining_s())
             if attempt is None:
                 self.pump()
@@ -154,6 +175,19 @@ class Driver:
             self._idle_since = (self._ledger.state, self._now())
             return Idle.NOW
 
+    def _answer_requests(self) -> None:
+        """Carry out what people asked of this sweep since the last look, a second ago at least."""
+        if self._now() - self._asked_at < REPLAN_S:
+            return
+        self._asked_at = self._now()
+        root = self._workplace.files.root
+        for request in control.pending(root):
+            if isinstance(request, control.StopRequest):
+                self.stop("stopped", "sweep stop")
+            elif request.id not in self._ledger.state.requests:
+                self._ledger.record(TrialsAdded(request.trials, request.id))
+            control.answered(root, request)
+
     def _nothing_new(self) -> bool:
         """True if the plan was asked a moment ago, about this very state, and there was nothing to do."""
         state, since = self._idle_since
@@ -167,9 +201,9 @@ class Driver:
     def on_result(self, spec: AttemptSpec, result: Mapping[str, Any]) -> None:
         """Record what an attempt reported: an epoch, or a failure and its kind."""
         with self._deciding():
-            trial = self._ledger.state.trials[spec.trial]
-            if trial.state is not TrialState.TRAINING or trial.attempts != spec.attempt:
+            if not self._is_under_way(spec):
                 return
+            trial = self._ledger.state.trials[spec.trial]
             if "failure" in result:
                 self._on_failure(trial, str(result["failure"]), str(result["reason"]))
             elif not (math.isfinite(result["si_rmse"]) and math.isfinite(result["train_loss"])):
@@ -180,8 +214,15 @@ class Driver:
         self.pump()
 
     def on_lost(self, spec: AttemptSpec, reason: str) -> None:
-        """Record that the attempt's process went away without a word."""
-        self.on_result(spec, {"failure": "crashed", "reason": reason})
+        """Record that the attempt's process or node went away without a word."""
+        self.on_result(spec, {"failure": "lost", "reason": reason})
+
+    def goes_on(self, spec: AttemptSpec) -> bool:
+        """False if the attempt's trainer should stop: the attempt is over, or the sweep is stopping.
+
+        The flag says so earlier, but a full disk may have no room for it, nor for the epoch that was reported.
+        """
+        return self._is_under_way(spec) and not self.stopping
 
     def conclude(self) -> SweepEnded:
         """Prune what lost, unless the sweep was stopped, and say how it ends."""
@@ -190,9 +231,10 @@ class Driver:
                 return SweepEnded(*self._ending)
             leftovers = self._planner.leftovers(self._ledger.state, self._remaining_s())
             for trial, reason in leftovers:
-                self._ledger.record(TrialPruned(trial.number, trial.epoch, trial.partial_score, reason))
-            late = any(reason == "out of time" for _, reason in leftovers)
-            cut = late or len(self._ledger.state.trials) < self._planner.limits.trials
+                rule: Literal["time", "rung"] = "time" if reason == OUT_OF_TIME else "rung"
+                self._ledger.record(TrialPruned(trial.number, trial.epoch, trial.partial_score, reason, rule))
+            late = any(reason == OUT_OF_TIME for _, reason in leftovers)
+            cut = late or not self._planner.proposed_all(self._ledger.state)
             return SweepEnded("time" if cut and self._deadline is not None else "finished")
 
     def end(self, ended: SweepEnded) -> None:
@@ -215,6 +257,10 @@ class Driver:
                 if self._depth == 0:
                     self._deciding_s += time.perf_counter() - started
 
+    def _is_under_way(self, spec: AttemptSpec) -> bool:
+        trial = self._ledger.state.trials[spec.trial]
+        return trial.state is TrialState.TRAINING and trial.attempts == spec.attempt
+
     def _remaining_s(self) -> float | None:
         return None if self._deadline is None else self._deadline - self._now()
 
@@ -225,22 +271,46 @@ class Driver:
             self._workplace.files.stop_flag.touch()
 
     def _propose(self) -> None:
-        trials = self._ledger.state.trials
-        proposal = self._proposer.propose(trials)
+        state = self._ledger.state
+        proposal = self._proposer.propose(state)
         if proposal is None:  # the space is exhausted: all that there is has been proposed
-            limits = replace(self._planner.limits, trials=len(trials))
-            self._planner = replace(self._planner, limits=limits)
+            self._limit(trials=state.tried - state.trials_added)
             return
         self._ledger.record(
             TrialProposed(
-                trial=len(trials),
+                trial=len(state.trials),
                 assignment=dict(proposal.assignment),
                 candidate=proposal.candidate.model_dump(mode="json"),
                 candidate_hash=proposal.candidate.hash,
                 architecture_hash=proposal.candidate.architecture_hash,
                 origin=proposal.origin,
+                seed=proposal.seed,
             )
         )
+
+    def _limit(self, **changes: int) -> None:
+        self._planner = replace(self._planner, limits=replace(self._planner.limits, **changes))
+
+    def _follow_cluster(self) -> None:
+        """Attempts at once follow the cluster, which may grow and shrink under a sweep."""
+        if self._slots is not None:
+            self._limit(slots=self._slots())
+
+    def _stop_trials(self) -> None:
+        """Stop what fails time and again, cannot become the best, or breaks a constraint."""
+        for trial in self._ledger.state.in_state(TrialState.PAUSED):
+            reason = _given_up(trial)
+            if reason is not None:
+                self._ledger.record(TrialFailed(trial.number, reason))
+        for trial, verdict in self._planner.stopped(self._ledger.state):
+            self._stop_trial(trial, verdict)
+
+    def _stop_trial(self, trial: Trial, verdict: Verdict) -> None:
+        if verdict.kind == "constraint":
+            self._ledger.record(TrialInfeasible(trial.number, verdict.reason))
+            return
+        rule: Literal["extrapolation", "admission"] = "extrapolation" if trial.epochs else "admission"
+        self._ledger.record(TrialPruned(trial.number, trial.epoch, trial.partial_score, verdict.reason, rule))
 
     def _start(self, attempt: Attempt) -> AttemptSpec:
         files = self._workplace.files
@@ -254,16 +324,17 @@ class Driver:
             )
         )
         quiet = self._workplace.quiet_directory
+        trial = self._ledger.state.trials[attempt.trial]
         return AttemptSpec(
             trial=attempt.trial,
             attempt=attempt.number,
-            candidate=self._ledger.state.trials[attempt.trial].candidate,
+            candidate=trial.candidate,
             to_epoch=attempt.to_epoch,
             checkpoint=str(files.root / attempt.checkpoint) if attempt.checkpoint else None,
             checkpoint_directory=str(files.trial(attempt.trial).checkpoints.root),
             dataset_path=str(self._workplace.dataset_path),
             max_epochs=self._workplace.max_epochs,
-            seed=self._workplace.seed + attempt.trial,
+            seed=self._workplace.seed + trial.number if trial.seed is None else trial.seed,
             threads=self._resources.threads,
             use_gpu=self._resources.use_gpu,
             stop_flag=str(files.stop_flag),
@@ -290,15 +361,27 @@ class Driver:
         )
         if epoch == trial.target_epoch:
             self._ledger.record(AttemptEnded(trial.number, trial.attempts, "reached"))
+            return
+        state = self._ledger.state
+        verdict = self._planner.admission.in_training(state, state.trials[trial.number])
+        if verdict is not None:
+            self._ledger.record(AttemptEnded(trial.number, trial.attempts, "interrupted", verdict.reason))
+            self._stop_trial(self._ledger.state.trials[trial.number], verdict)
 
     def _on_failure(self, trial: Trial, kind: str, reason: str) -> None:
         if kind == "diverged":
             self._ledger.record(TrialFailed(trial.number, reason))
-        elif kind in ("stopped", "disk_full"):
+        elif kind in ("stopped", *NEEDS_A_PERSON):
             self._ledger.record(AttemptEnded(trial.number, trial.attempts, "interrupted"))
-            if kind == "disk_full":
+            if kind in NEEDS_A_PERSON:
                 self.stop("error", reason)
         else:
-            state = self._ledger.record(AttemptEnded(trial.number, trial.attempts, "crashed", reason))
-            if state.trials[trial.number].crashes > MAX_CRASHES:
-                self._ledger.record(TrialFailed(trial.number, reason))
+            outcome: Literal["lost", "crashed"] = "lost" if kind == "lost" else "crashed"
+            self._ledger.record(AttemptEnded(trial.number, trial.attempts, outcome, reason))
+
+
+def _given_up(trial: Trial) -> str | None:
+    """Why the trial is not tried again, if it is not."""
+    if trial.losses > MAX_LOSSES:
+        return f"lost {trial.losses} times in a row: {trial.reason}"
+    return trial.reason if trial.crashes > MAX_CRASHES else None

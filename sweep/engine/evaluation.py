@@ -9,7 +9,7 @@ from typing import Any
 from device_farm.types import Measurement, Target
 from sweep.data import Dataset
 from sweep.engine.farm import open_farm
-from sweep.engine.stages import FINAL
+from sweep.engine.measurer import FINAL
 from sweep.engine.target import resolve_target
 from sweep.export import check_contract
 from sweep.judging.judge import combine, judge_chunk

@@ -88,7 +88,7 @@ class TrialFiles:
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """A trial's training states, a file per epoch; the trainer keeps the two newest."""
+    """A trial's training states, a file per epoch; the two newest are kept."""
 
     root: Path
 

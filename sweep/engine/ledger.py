@@ -7,8 +7,9 @@ told to the observers (MLflow, the live view). Whoever waits for a change waits 
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from sweep.lifecycle import Event, Journal, Record, SweepState, fold, replay
+from sweep.lifecycle import Event, Record, SweepState, fold, replay
 
 
 class LedgerClosed(Exception):
@@ -18,10 +19,21 @@ class LedgerClosed(Exception):
 Observer = Callable[[SweepState, Record], None]
 
 
+class JournalPort(Protocol):
+    """Where a ledger's events are kept; `sweep.lifecycle.Journal` is one."""
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """What was kept before."""
+
+    def append(self, event: Event) -> Record:
+        """Keep ``event`` durably."""
+
+
 class Ledger:
     """State and journal of a running sweep, shared by its threads; hold `changed` to decide and record."""
 
-    def __init__(self, journal: Journal, observers: Sequence[Observer]) -> None:
+    def __init__(self, journal: JournalPort, observers: Sequence[Observer]) -> None:
         self.changed = threading.Condition(threading.RLock())
         self._journal = journal
         self._observers = tuple(observers)

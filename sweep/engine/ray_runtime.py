@@ -1,138 +1,69 @@
-"""Ray: starting or joining it, what each attempt gets of it, and the tasks that run on it.
+"""What runs on Ray: attempts by Ray Tune, and the tasks of admission and finishing.
 
 Attempts share out Ray's CPUs. The tasks of admission and finishing (one thread each, as many at once as the host
 has cores) claim none: Ray Tune keeps CPUs for trainers that it may reuse, and does not let go of them while it
 waits for the next attempt, which may itself be waiting for such a task.
 """
 
-import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ray
 from ray import tune
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from sweep.data import Dataset
 from sweep.engine import tasks
 from sweep.engine.attempts import AttemptTrainable
+from sweep.engine.files import SweepFiles
+from sweep.engine.ray_cluster import (
+    AttemptTooLarge,
+    ClusterPlan,
+    ClusterSlots,
+    RayUnavailable,
+    is_elsewhere,
+    on_this_node,
+    plan_cluster,
+    start_ray,
+    stop_ray,
+    usable_cores,
+    watch_ray,
+)
 from sweep.engine.searcher import AttemptSearcher
-from sweep.engine.settings import Compute, Workplace
+from sweep.engine.settings import Workplace
+from sweep.engine.shipping import Home, open_station
 from sweep.judging.judge import chunk_ranges
 
-OBJECT_STORE_BYTES = 256 * 2**20
+__all__ = [
+    "AttemptTooLarge",
+    "ClusterPlan",
+    "ClusterSlots",
+    "RayTasks",
+    "RayUnavailable",
+    "plan_cluster",
+    "run_attempts",
+    "start_ray",
+    "station_for",
+    "stop_ray",
+    "usable_cores",
+    "watch_ray",
+]
+
 JUDGE_CHUNKS = 2
-START_TRIES = 2
+TASK_RETRIES = 3
+"""Workers that may die under a task of admission or finishing before its trial has failed."""
 BASELINES_TIMEOUT_S = 60.0
-DEFAULT_CPUS_PER_TRIAL = 1
-"""Small networks train nearly as fast on one thread as on two, so attempts side by side use the cores better."""
 
 
-class RayUnavailable(Exception):
-    """Ray cannot be started or joined."""
-
-
-class AttemptTooLarge(ValueError):
-    """One attempt asks for more than all of Ray has."""
-
-
-@dataclass(frozen=True)
-class ClusterPlan:
-    """How the cluster is shared out: ``slots`` attempts at once, each with ``cpus`` and ``gpus``."""
-
-    slots: int
-    cpus: int
-    gpus: float
-
-
-def plan_cluster(cpus: float, gpus: float, compute: Compute) -> ClusterPlan:
-    """Share out ``cpus`` and ``gpus``.
-
-    Raises:
-        AttemptTooLarge: not even one attempt fits.
-    """
-    gpus_each = compute.gpus_per_trial if compute.gpus_per_trial is not None else float(gpus > 0)
-    by_gpu = int(gpus / gpus_each + 1e-9) if gpus_each > 0 else None
-    cpus_each = compute.cpus_per_trial or DEFAULT_CPUS_PER_TRIAL
-    if cpus_each > cpus or by_gpu == 0:
-        raise AttemptTooLarge(
-            f"one attempt asks for {cpus_each} CPUs and {gpus_each:g} GPUs; Ray has {cpus:g} CPUs and {gpus:g} "
-            "GPUs: lower --cpus-per-trial or --gpus-per-trial"
-        )
-    by_cpu = int(cpus // cpus_each)
-    return ClusterPlan(by_cpu if by_gpu is None else min(by_cpu, by_gpu), cpus_each, gpus_each)
-
-
-def quiet_environment() -> None:
-    """No usage statistics, no surprise output, and none of Ray Tune's own experiment files or handlers."""
-    os.environ.update(
-        RAY_USAGE_STATS_ENABLED="0",
-        RAY_DEDUP_LOGS="0",
-        RAY_CHDIR_TO_TRIAL_DIR="0",
-        RAY_AIR_NEW_OUTPUT="0",
-        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
-        GOMP_SPINCOUNT="20000",  # threads that spin for long while they wait starve whatever else runs
-        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
-        TUNE_DISABLE_SIGINT_HANDLER="1",
-        TUNE_DISABLE_STRICT_METRIC_CHECKING="1",  # an attempt's failure is a result without metrics
-        TUNE_MAX_PENDING_TRIALS_PG="1",
-        TUNE_WARN_SLOW_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S="3600",
-    )
-    for name in ("ray", "ray.tune", "ray.data", "ray.train"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def start_ray(compute: Compute) -> ClusterPlan:
-    """Start Ray on this machine, or join the cluster at ``compute.ray_address``.
-
-    Call it before threads are started and before gRPC is used: Ray forks its servers, and a fork of a process
-    that does either can die before it becomes the server.
-
-    Raises:
-        RayUnavailable: no cluster there.
-        AttemptTooLarge: too small a one.
-    """
-    quiet_environment()
-    for tries_left in reversed(range(START_TRIES)):
-        try:
-            _init(compute.ray_address)
-            break
-        except Exception as error:  # Ray raises plain exceptions when a busy machine starts it too slowly
-            ray.shutdown()
-            if not tries_left:
-                where = f"at {compute.ray_address}" if compute.ray_address else "on this machine"
-                raise RayUnavailable(f"Ray {where} does not start: {error}") from error
-    resources = ray.cluster_resources()
-    return plan_cluster(resources.get("CPU", 0.0), resources.get("GPU", 0.0), compute)
-
-
-def _init(address: str | None) -> None:
-    if address:
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-    else:
-        ray.init(
-            address="local",  # whatever RAY_ADDRESS says
-            num_cpus=usable_cores(),
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-        )
-
-
-def stop_ray() -> None:
-    """Leave the cluster, or end the one that was started here."""
-    ray.shutdown()
-
-
-def usable_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+def station_for(
+    address: str | None, files: SweepFiles, dataset: Dataset
+) -> AbstractContextManager[Home | None]:
+    """On a joined cluster, ships files to trainers that do not see the sweep's folder; else None is enough."""
+    return open_station(files, dataset, on_this_node()) if is_elsewhere(address) else nullcontext()
 
 
 def run_attempts(searcher: AttemptSearcher, plan: ClusterPlan, directory: Path) -> float:
@@ -147,6 +78,7 @@ def run_attempts(searcher: AttemptSearcher, plan: ClusterPlan, directory: Path) 
         trainable,
         name="attempts",
         search_alg=searcher,
+        scheduler=searcher.scheduler,
         num_samples=-1,
         storage_path=str(directory.resolve()),
         reuse_actors=True,
@@ -161,14 +93,20 @@ def run_attempts(searcher: AttemptSearcher, plan: ClusterPlan, directory: Path) 
 class RayTasks:
     """The steps of a trial as Ray tasks on the driver's own host, where the farm's client and the files are."""
 
-    def __init__(self, workplace: Workplace, frames: int) -> None:
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self._options = {"num_cpus": 0, "scheduling_strategy": here, "max_retries": 1}
+    def __init__(self, workplace: Workplace, frames: int, test_frames: int = 0) -> None:
+        self._options = {
+            "num_cpus": 0,
+            "scheduling_strategy": on_this_node(),
+            "max_retries": TASK_RETRIES,
+        }
         self._cores = threading.BoundedSemaphore(usable_cores())
         self._workplace = workplace
         self._dataset = str(workplace.dataset_path)
         self._quiet = str(workplace.quiet_directory) if workplace.quiet_directory else None
-        self._frames = frames
+        self._splits = {
+            "validation": (self._dataset, frames),
+            "test": (str(workplace.test_path), test_frames),
+        }
 
     def export(
         self, candidate: Mapping[str, Any], directory: Path, checkpoint: Path | None
@@ -185,14 +123,15 @@ class RayTasks:
         )
         return exported
 
-    def judge(self, tflite: Path) -> list[Any]:
+    def judge(self, tflite: Path, split: Literal["validation", "test"]) -> list[Any]:
         """See `sweep.engine.tasks.judge_frames`; the frames are shared out over a few tasks."""
+        path, frames = self._splits[split]
 
         def chunk(bounds: tuple[int, int]) -> Any:
-            return self._run(tasks.judge_frames, str(tflite), self._dataset, *bounds, self._quiet)
+            return self._run(tasks.judge_frames, str(tflite), path, *bounds, split, self._quiet)
 
         with ThreadPoolExecutor(JUDGE_CHUNKS) as pool:
-            return list(pool.map(chunk, chunk_ranges(self._frames, JUDGE_CHUNKS)))
+            return list(pool.map(chunk, chunk_ranges(frames, JUDGE_CHUNKS)))
 
     def check_reference(self, tflite: Path) -> float:
         """See `sweep.engine.tasks.check_reference`."""

@@ -1,12 +1,14 @@
 """Everything a run needs to know, typed and frozen; made once from the command line and the space."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from device_farm.types import Target
 from sweep.engine.files import SweepFiles
+from sweep.search.ports import Start
+from sweep.tracking.addresses import redacted
 
 
 @dataclass(frozen=True)
@@ -16,11 +18,44 @@ class Compute:
     ray_address: str | None = None
     cpus_per_trial: int | None = None
     gpus_per_trial: float | None = None
+    lookahead: int | None = None
+    """Candidates measured ahead of training, at most; None: as many as there are slots and devices."""
+    ship_code: bool = False
+    """Send this program's code to the cluster's nodes, which then need only its dependencies."""
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Where the sweep's projections are kept: addresses, which may hold passwords; None: the default.
+
+    By default MLflow's store is a file in the folder of all sweeps, and there is no copy of the Optuna study.
+    """
+
+    mlflow_uri: str | None = None
+    mlflow_artifacts: str | None = None
+    optuna_storage: str | None = None
+
+    def to_json(self) -> dict[str, str | None]:
+        """The addresses without their passwords."""
+        return {key: value and redacted(value) for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Finalizing:
+    """Whose winners a finalising sweep trains again: the best ``top`` candidates, each with ``seeds`` seeds."""
+
+    sweep: str
+    sweep_id: str
+    top: int
+    seeds: int
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """One call of ``sweep run`` or ``sweep resume``. ``time_s`` bounds this call, in seconds."""
+    """One call of ``sweep run``, ``finalize`` or ``resume``. ``time_s`` bounds this call, in seconds.
+
+    ``starts`` are the first trials; ``finalizing`` is None for a search.
+    """
 
     name: str
     runs: Path
@@ -32,11 +67,25 @@ class RunSettings:
     seed: int
     keep: int
     compute: Compute
+    starts: tuple[Start, ...] = ()
+    finalizing: Finalizing | None = None
+    stores: Stores = field(default_factory=Stores)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for the journal."""
-        plain = asdict(self)
+        """Plain data for the journal; no passwords."""
+        plain = {**asdict(self), "stores": self.stores.to_json()}
         return {key: str(value) if isinstance(value, Path) else value for key, value in plain.items()}
+
+
+def starts_from_json(settings: Mapping[str, Any]) -> tuple[Start, ...]:
+    """The first trials that a journal's settings hold."""
+    return tuple(Start(**start) for start in settings.get("starts", ()))
+
+
+def finalizing_from_json(settings: Mapping[str, Any]) -> Finalizing | None:
+    """What a journal's settings say of the sweep that is finalised; None for a search."""
+    found = settings.get("finalizing")
+    return Finalizing(**found) if found else None
 
 
 @dataclass(frozen=True)
@@ -75,6 +124,8 @@ class Workplace:
     """Directory of the `QuietHost` locks; None when measurements do not take place on this machine."""
     max_epochs: int
     seed: int
+    test_path: Path | None = None
+    """The held-out split, which only a finalising sweep has."""
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -1,84 +1,19 @@
-"""The steps before and after training: admission, and finishing (export, judging, measurement).
+"""Runs the steps before and after training, each in a thread of its own that waits for Ray tasks and for the farm.
 
-Each trial's step runs in a thread of its own that waits for Ray tasks and for the farm, and ends in exactly one
-event. Steps are idempotent: a resumed sweep repeats the ones whose event is not in the journal.
+A step ends in exactly one event. A resumed sweep repeats the steps whose event is not in the journal.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any, Protocol
 
-from device_farm.client import FarmClient
-from device_farm.types import (
-    FarmUnavailable,
-    InfeasibleModel,
-    Measurement,
-    MeasurementFailed,
-    MeasurementSettings,
-    NoSuchDevice,
-    measurement_to_json,
-)
+from device_farm.types import FarmUnavailable, InfeasibleModel, NoSuchDevice
 from sweep.engine.files import DISK_FULL
 from sweep.engine.ledger import Ledger
-from sweep.engine.quiet import QuietHost
-from sweep.engine.settings import ResolvedTarget, Workplace
-from sweep.engine.tasks import write_json
-from sweep.judging.judge import combine
+from sweep.engine.steps import Steps
 from sweep.judging.metrics import NonFinitePrediction
-from sweep.judging.score import final_score
 from sweep.lifecycle import Trial
 from sweep.lifecycle.events import TrialAdmitted, TrialCompleted, TrialFailed, TrialInfeasible
-
-ADMISSION = MeasurementSettings(interval_width=0.03, min_invocations=20, sampling_seconds=1.0)
-FINAL = MeasurementSettings(interval_width=0.01, min_invocations=30, sampling_seconds=3.0)
-
-
-class Tasks(Protocol):
-    """What the steps need of Ray; each call blocks until the task is done."""
-
-    def export(
-        self, candidate: Mapping[str, Any], directory: Path, checkpoint: Path | None
-    ) -> dict[str, Any]:
-        """Export to ``directory`` and return the export's facts."""
-
-    def judge(self, tflite: Path) -> list[Any]:
-        """Judge the file on all validation frames; return the chunks for `sweep.judging.combine`."""
-
-    def check_reference(self, tflite: Path) -> float:
-        """Largest relative difference to TensorFlow's reference kernels."""
-
-    def draw_picture(self, tflite: Path, path: Path) -> None:
-        """Write the trial's picture."""
-
-
-class Measurer:
-    """Measures files on the farm, alone on this machine if the device is this machine."""
-
-    def __init__(self, farm: FarmClient, target: ResolvedTarget, quiet_directory: Path | None) -> None:
-        self._farm = farm
-        self._target = target
-        self._quiet = QuietHost(quiet_directory) if quiet_directory else None
-
-    def measure(self, tflite: Path, settings: MeasurementSettings) -> Measurement:
-        """The latency of ``tflite`` on the sweep's target.
-
-        Raises:
-            FarmError: as `FarmClient.measure`; also if a device of another class answered.
-        """
-        if self._quiet is None:
-            measurement = self._farm.measure(tflite, self._target.exact, settings)
-        else:
-            with self._quiet.quiet():
-                measurement = self._farm.measure(tflite, self._target.exact, settings)
-        if measurement.device_class != self._target.device_class:
-            raise MeasurementFailed(
-                f"measured on device class {measurement.device_class!r}; "
-                f"this sweep's is {self._target.device_class!r}"
-            )
-        return measurement
 
 
 class Stages:
@@ -87,18 +22,14 @@ class Stages:
     def __init__(
         self,
         ledger: Ledger,
-        workplace: Workplace,
-        tasks: Tasks,
-        measurer: Measurer,
+        steps: Steps,
         *,
         workers: int,
         on_change: Callable[[], None],
         on_fatal: Callable[[str], None],
     ) -> None:
         self._ledger = ledger
-        self._workplace = workplace
-        self._tasks = tasks
-        self._measurer = measurer
+        self._steps = steps
         self._on_change = on_change
         self._on_fatal = on_fatal
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="stage")
@@ -166,58 +97,10 @@ class Stages:
             self._on_fatal(f"the journal cannot be written: {error}")
 
     def _admit(self, trial: Trial) -> None:
-        directory = self._workplace.files.trial(trial.number).admission
-        export = self._tasks.export(trial.candidate, directory, None)
-        measurement = self._measurer.measure(Path(export["tflite"]), ADMISSION)
-        self._record(
-            TrialAdmitted(
-                trial=trial.number,
-                latency_ms=measurement.latency_ms,
-                measurement=measurement_to_json(measurement),
-                export=self._portable(export),
-            )
-        )
+        self._record(self._steps.admit(trial))
 
     def _finish(self, trial: Trial) -> None:
-        files = self._workplace.files
-        directory = files.trial(trial.number).final
-        checkpoint = files.root / str(trial.checkpoint)
-        export = self._tasks.export(trial.candidate, directory, checkpoint)
-        tflite = Path(export["tflite"])
-        judgement = combine(self._tasks.judge(tflite))
-        export["reference_max_relative"] = self._tasks.check_reference(tflite)
-        self._tasks.draw_picture(tflite, directory / "picture.png")
-        measurement = measurement_to_json(measured := self._measurer.measure(tflite, FINAL))
-        write_json(directory / "measurement.json", measurement)
-        write_json(directory / "judgement.json", asdict(judgement))
-        metrics = asdict(judgement.metrics)
-        self._record(
-            TrialCompleted(
-                trial=trial.number,
-                metrics=metrics,
-                latency_ms=measured.latency_ms,
-                final_score=final_score(metrics["si_rmse"], measured.latency_ms),
-                measurement=measurement,
-                export=self._portable(export),
-                judgement={
-                    "frames": judgement.frames,
-                    "interpreter_version": judgement.interpreter_version,
-                },
-                files={
-                    "tflite": files.relative(tflite),
-                    "onnx": files.relative(Path(export["onnx"])),
-                    "picture": files.relative(directory / "picture.png"),
-                    "measurement": files.relative(directory / "measurement.json"),
-                    "judgement": files.relative(directory / "judgement.json"),
-                },
-            )
-        )
-
-    def _portable(self, export: Mapping[str, Any]) -> dict[str, Any]:
-        """The export's facts with paths relative to the sweep's directory."""
-        files = self._workplace.files
-        paths = {key: files.relative(Path(export[key])) for key in ("tflite", "onnx")}
-        return {**export, **paths}
+        self._record(self._steps.finish(trial))
 
 
 def _one_line(error: Exception) -> str:

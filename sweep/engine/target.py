@@ -16,9 +16,9 @@ def resolve_target(target: Target, devices: Sequence[Device]) -> ResolvedTarget:
     Raises:
         TargetError: no device matches, or devices of several classes do, so that latencies would not compare.
     """
-    online = [device for device in devices if takes_jobs(device)]
-    matching = [device for device in online if matches(device, target)]
+    matching = matching_devices(target, devices)
     if not matching:
+        online = [device for device in devices if takes_jobs(device)]
         raise TargetError(f"no device on the farm offers {describe(target)}; it has: {_list(online)}")
     classes = sorted({device.device_class for device in matching})
     if len(classes) > 1:
@@ -33,6 +33,11 @@ def resolve_target(target: Target, devices: Sequence[Device]) -> ResolvedTarget:
         runtime=target.runtime or runtimes[0],
         emulated=any(device.emulated for device in matching),
     )
+
+
+def matching_devices(target: Target, devices: Sequence[Device]) -> tuple[Device, ...]:
+    """The devices that take jobs and offer the target."""
+    return tuple(device for device in devices if takes_jobs(device) and matches(device, target))
 
 
 def takes_jobs(device: Device) -> bool:

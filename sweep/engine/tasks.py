@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sweep.engine.quiet import QuietHost
 
@@ -46,25 +46,35 @@ def export_candidate(
         from sweep.data import load_dataset
         from sweep.export import export_network
         from sweep.models import build_network
+        from sweep.models.untrained import settle_batch_norm
         from sweep.space.candidate import Candidate
         from sweep.training.checkpoint import read_checkpoint
 
         torch.manual_seed(seed)
         network = build_network(Candidate.model_validate(candidate).architecture)
-        if checkpoint is not None:
-            network.load_state_dict(read_checkpoint(Path(checkpoint), torch.device("cpu"))["network"])
         frames = load_dataset(Path(dataset_path)).validation.rgb[:PARITY_FRAMES]
+        if checkpoint is None:
+            settle_batch_norm(network, frames)
+        else:
+            network.load_state_dict(read_checkpoint(Path(checkpoint), torch.device("cpu"))["network"])
         exported = export_network(network, Path(directory), frames)
     facts = asdict(exported)
     return {key: str(value) if isinstance(value, Path) else value for key, value in facts.items()}
 
 
-def judge_frames(tflite: str, dataset_path: str, start: int, stop: int, quiet_directory: str | None) -> Any:
-    """Judge the file on validation frames ``start`` to ``stop``; a chunk for `sweep.judging.combine`."""
+def judge_frames(
+    tflite: str,
+    data_path: str,
+    start: int,
+    stop: int,
+    split: Literal["validation", "test"],
+    quiet_directory: str | None,
+) -> Any:
+    """Judge the file on the frames ``start`` to ``stop`` of the split; a chunk for `sweep.judging.combine`."""
     with _busy(quiet_directory):
         from sweep.judging.judge import judge_chunk
 
-        return judge_chunk(Path(tflite), Path(dataset_path), start, stop)
+        return judge_chunk(Path(tflite), Path(data_path), start, stop, split)
 
 
 def check_reference(tflite: str, dataset_path: str, quiet_directory: str | None) -> float:
