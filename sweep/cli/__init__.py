@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from sweep.cli import judge_commands, result_commands, run_commands, space_commands, system_commands
+from sweep.cli import (
+    control_commands,
+    judge_commands,
+    manage_commands,
+    result_commands,
+    run_commands,
+    space_commands,
+    system_commands,
+)
 
 app = typer.Typer(
     name="sweep",
@@ -14,7 +22,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (run_commands, space_commands, result_commands, judge_commands, system_commands):
+for module in (
+    run_commands,
+    manage_commands,
+    control_commands,
+    space_commands,
+    result_commands,
+    judge_commands,
+    system_commands,
+):
     module.register(app)
 
 

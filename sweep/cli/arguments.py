@@ -34,6 +34,20 @@ FarmOption = Annotated[
     ),
 ]
 
+MlflowOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mlflow-uri",
+        metavar="URL",
+        envvar="DEPTH_SWEEP_MLFLOW_URI",
+        show_envvar=True,
+        help="MLflow's store: a database or a server.  [default: a file in --runs]",
+    ),
+]
+ArtifactsOption = Annotated[
+    str | None, typer.Option("--mlflow-artifacts", metavar="URI", help="Folder or URI for MLflow's files.")
+]
+
 
 def check_farm_address(farm: str | None) -> None:
     """Raises UsageError unless ``farm`` is None, or HOST:PORT with the credentials that it asks for."""
@@ -64,8 +78,13 @@ def check_ray_address(address: str | None) -> None:
 
     if address is None or address in ("auto", "local"):
         return
+    if address.startswith("ray://"):
+        raise UsageError(
+            f"--ray-address: found {address}, Ray's client protocol; allowed: HOST:PORT of the head node, with "
+            "this machine a node of the cluster (ray start --address HOST:PORT)"
+        )
     try:
-        place = parse_address(address.removeprefix("ray://"))
+        place = parse_address(address)
     except ValueError as error:
         raise UsageError(f"--ray-address: {error}, or auto") from None
     try:

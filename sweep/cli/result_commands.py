@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 
 from sweep.cli.arguments import (
+    ArtifactsOption,
+    MlflowOption,
     NameArgument,
     RunsOption,
     check_output_file,
@@ -20,6 +22,7 @@ from sweep.cli.arguments import (
     sweep_names,
 )
 from sweep.cli.errors import UsageError, explained_errors
+from sweep.cli.run_settings import checked_stores
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +39,8 @@ def leaderboard(
 ) -> None:
     """Rank a sweep's trials.
 
-    The challenge's published results stand below, for orientation.
+    Trials whose order is not significant share a rank. Of a sweep that retrained winners, the figures on
+    held-out data stand apart. The challenge's published results stand below, for orientation.
     """
     from sweep.lifecycle import read_state
     from sweep.report.leaderboard import leaderboard_json, leaderboard_table
@@ -68,30 +72,41 @@ def best(
         check_output_file("--output", output)
         copy_whole(directory / trial.completion.files["tflite"], output.resolve())
         typer.echo(
-            f"{output}: trial {trial.number}, Final Score {trial.completion.final_score:.2f}, "
-            f"{trial.completion.latency_ms:.2f} ms, si-RMSE {trial.completion.metrics['si_rmse']:.4f}"
+            f"{output}: trial {trial.number}, Final Score {trial.final_score:.2f}, "
+            f"{trial.latency_ms:.2f} ms, si-RMSE {trial.completion.metrics['si_rmse']:.4f}"
         )
 
 
 def ui(
     host: Annotated[str, typer.Option(metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="PORT", min=1, max=65535, help="Port to listen on.")] = 5000,
+    mlflow_uri: MlflowOption = None,
+    mlflow_artifacts: ArtifactsOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
     """Open the MLflow dashboard of all sweeps; Ctrl-C ends it."""
     from sweep.engine.files import Runs
+    from sweep.tracking.addresses import artifact_root, redacted
     from sweep.tracking.dashboard import dashboard_address, dashboard_command, dashboard_environment
 
     with explained_errors():
         folder = Runs(runs)
-        if not (folder.root / "mlflow.db").exists():
+        stores = checked_stores(runs, mlflow_uri, mlflow_artifacts, None)
+        uri = stores.mlflow_uri or folder.mlflow_uri
+        if stores.mlflow_uri is None and not (folder.root / "mlflow.db").exists():
             raise UsageError(f"{folder.root} holds no sweep yet; start one with: sweep run mobilenetv3")
+        experiment = _newest_experiment(runs, uri)
+        if uri.startswith("http"):  # a tracking server is its own dashboard
+            typer.echo(dashboard_address(redacted(uri), experiment))
+            return
         _check_port_is_free(host, port)
-        address = dashboard_address(host, port, _newest_experiment(runs))
+        address = dashboard_address(f"http://{host}:{port}", experiment)
         typer.echo(f"MLflow comes up in 5 to 30 seconds; Ctrl-C ends it. Then open:\n{address}")
-        command = dashboard_command(folder.mlflow_uri, host, port)
+        command = dashboard_command(host, port)
+        artifacts = artifact_root(uri, stores.mlflow_artifacts, folder.mlflow_artifacts)
+        environment = dashboard_environment(uri, artifacts or "")
         try:
-            raise typer.Exit(subprocess.run(command, env=dashboard_environment(), check=False).returncode)
+            raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
         except KeyboardInterrupt:
             raise typer.Exit(0) from None
 
@@ -119,9 +134,8 @@ def _check_port_is_free(host: str, port: int) -> None:
         ) from None
 
 
-def _newest_experiment(runs: Path) -> str | None:
+def _newest_experiment(runs: Path, uri: str) -> str | None:
     """The MLflow experiment of the sweep that was written to last; None: show the list of all."""
-    from sweep.engine.files import Runs
     from sweep.lifecycle import read_state
     from sweep.lifecycle.journal import JOURNAL_NAME, JournalError
     from sweep.tracking.dashboard import experiment_of
@@ -133,4 +147,4 @@ def _newest_experiment(runs: Path) -> str | None:
         started = read_state(max(journals, key=lambda path: path.stat().st_mtime).parent).started
     except JournalError:  # the dashboard does not need it, and `sweep leaderboard` says what is wrong
         return None
-    return experiment_of(Runs(runs).mlflow_uri, started.identity) if started else None
+    return experiment_of(uri, started.identity) if started else None

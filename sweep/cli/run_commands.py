@@ -1,33 +1,40 @@
-"""``sweep run`` and ``sweep resume``."""
+"""``sweep run``, ``sweep resume`` and ``sweep finalize``."""
 
-import logging
-import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from sweep.cli.arguments import (
+    ArtifactsOption,
     DataOption,
     FarmOption,
+    MlflowOption,
     NameArgument,
     RunsOption,
     check_data_folder,
     check_farm_address,
     check_ray_address,
-    existing_sweep,
     free_name,
-    prepare_runs_folder,
 )
-from sweep.cli.errors import FAILURE, UsageError, explained_errors, fail
-from sweep.cli.progress import data_progress
+from sweep.cli.errors import explained_errors
+from sweep.cli.run_execution import execute
+from sweep.cli.run_settings import checked_stores, finalizing, resumed, seconds
 from sweep.cli.space_commands import SpaceArgument
 
 TimeOption = Annotated[
     str | None, typer.Option("--time", metavar="TIME", help="Wall-clock limit, such as 10m or 1h30m.")
+]
+OptunaOption = Annotated[
+    str | None,
+    typer.Option(
+        "--optuna-storage",
+        metavar="URL",
+        envvar="DEPTH_SWEEP_OPTUNA_STORAGE",
+        show_envvar=True,
+        help="Database for a copy of the Optuna study.  [default: none]",
+    ),
 ]
 RayOption = Annotated[
     str | None,
@@ -40,12 +47,24 @@ GpusOption = Annotated[
     float | None,
     typer.Option(metavar="X", min=0, help="GPUs for each training; 0.25 lets four share a GPU."),
 ]
+LookaheadOption = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Candidates measured ahead of training.  [default: as many as trainings or devices, the larger]",
+    ),
+]
+ShipOption = Annotated[
+    bool, typer.Option("--ship-code", help="Send this program's code to the nodes of --ray-address.")
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to ``app``."""
     app.command()(run)
     app.command()(resume)
+    app.command()(finalize)
 
 
 def run(
@@ -68,6 +87,11 @@ def run(
     ray_address: RayOption = None,
     cpus_per_trial: CpusOption = None,
     gpus_per_trial: GpusOption = None,
+    lookahead: LookaheadOption = None,
+    ship_code: ShipOption = False,
+    mlflow_uri: MlflowOption = None,
+    mlflow_artifacts: ArtifactsOption = None,
+    optuna_storage: OptunaOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
     """Search for the best network.
@@ -78,13 +102,16 @@ def run(
     started_at = time.monotonic()
     with explained_errors():
         from sweep.engine.settings import Compute, RunSettings
+        from sweep.engine.starts import first_trials
+        from sweep.search.samplers import check_sampler
         from sweep.space import load_space
 
         check_data_folder(data)
         check_farm_address(farm)
         check_ray_address(ray_address)
-        limits = {"trials": trials, "max_epochs": max_epochs, "time_s": _seconds(time_limit)}
+        limits = {"trials": trials, "max_epochs": max_epochs, "time_s": seconds(time_limit)}
         chosen = load_space(space).with_budget(**limits)
+        check_sampler(chosen, chosen.document.sampler)
         settings = RunSettings(
             name=free_name(runs, name, chosen.name),
             runs=runs,
@@ -95,9 +122,11 @@ def run(
             time_s=chosen.document.budget.time_s,
             seed=seed,
             keep=chosen.document.keep,
-            compute=Compute(ray_address, cpus_per_trial, gpus_per_trial),
+            compute=Compute(ray_address, cpus_per_trial, gpus_per_trial, lookahead, ship_code),
+            starts=first_trials(chosen, runs),
+            stores=checked_stores(runs, mlflow_uri, mlflow_artifacts, optuna_storage),
         )
-        _execute(settings, chosen, started_at, resume=False)
+        execute(settings, chosen, started_at, resume=False)
 
 
 def resume(
@@ -113,6 +142,10 @@ def resume(
     ray_address: RayOption = None,
     cpus_per_trial: CpusOption = None,
     gpus_per_trial: GpusOption = None,
+    lookahead: LookaheadOption = None,
+    mlflow_uri: MlflowOption = None,
+    mlflow_artifacts: ArtifactsOption = None,
+    optuna_storage: OptunaOption = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
     """Go on with a sweep after Ctrl-C, a crash or a reboot.
@@ -121,99 +154,61 @@ def resume(
     """
     started_at = time.monotonic()
     with explained_errors():
-        from sweep.engine.settings import Compute, RunSettings
-        from sweep.lifecycle import Journal, read_journal, replay
-
         check_farm_address(farm)
-        directory = existing_sweep(runs, name)
-        Journal(directory).close()  # says at once, rather than after Ray's start, that the sweep is running
-        records = read_journal(directory)
-        state = replay((record.time, record.event) for record in records)
-        if state.started is None:
-            raise UsageError(f"sweep {name} never started; run it again")
-        before = _last_settings(records)
-        space = _space_of(state.started.space, state.max_epochs)
-        compute = Compute(
-            ray_address or before["compute"]["ray_address"],
-            cpus_per_trial or before["compute"]["cpus_per_trial"],
-            gpus_per_trial if gpus_per_trial is not None else before["compute"]["gpus_per_trial"],
-        )
-        check_ray_address(compute.ray_address)
-        settings = RunSettings(
-            name=name,
-            runs=runs,
-            space=Path(before["space"]),
-            data=Path(before["data"]) if before["data"] else None,
-            farm=farm or before["farm"],
-            trials=trials or before["trials"],
-            time_s=_seconds(time_limit) or before["time_s"],
-            seed=before["seed"],
-            keep=before["keep"],
-            compute=compute,
-        )
-        _execute(settings, space, started_at, resume=True)
+        asked = {
+            "trials": trials,
+            "time_s": seconds(time_limit),
+            "farm": farm,
+            "ray_address": ray_address,
+            "cpus_per_trial": cpus_per_trial,
+            "gpus_per_trial": gpus_per_trial,
+            "lookahead": lookahead,
+            "stores": checked_stores(runs, mlflow_uri, mlflow_artifacts, optuna_storage),
+        }
+        settings, space = resumed(name, runs, asked)
+        check_ray_address(settings.compute.ray_address)
+        execute(settings, space, started_at, resume=True)
 
 
-def _last_settings(records: Any) -> Mapping[str, Any]:
-    from sweep.lifecycle.events import SweepResumed, SweepStarted
-
-    return next(
-        record.event.settings
-        for record in reversed(records)
-        if isinstance(record.event, SweepStarted | SweepResumed)
-    )
-
-
-def _space_of(stored: Mapping[str, Any], max_epochs: int) -> Any:
-    from sweep.space import parse_space
-
-    return parse_space(stored["text"], stored["file"]).with_budget(max_epochs=max_epochs)
-
-
-def _seconds(text: str | None) -> int | None:
-    from sweep.space import parse_duration
-
-    if text is None:
-        return None
-    try:
-        return int(parse_duration(text))
-    except ValueError as error:
-        raise UsageError(f"--time: {error}") from None
-
-
-def _execute(settings: Any, space: Any, started_at: float, *, resume: bool) -> None:
-    from sweep.engine.ray_runtime import start_ray, stop_ray
-
-    console = Console()
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    prepare_runs_folder(settings.runs)
-    try:
-        plan = start_ray(settings.compute)
-        _run_on_ray(console, settings, space, plan, started_at, resume=resume)
-    finally:
-        stop_ray()
-
-
-def _run_on_ray(
-    console: Console, settings: Any, space: Any, plan: Any, started_at: float, *, resume: bool
+def finalize(
+    name: NameArgument,
+    top: Annotated[int, typer.Option(metavar="K", min=1, help="Best candidates to train again.")] = 3,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="E", min=1, help="Epochs of each training.  [default: the sweep's]")
+    ] = None,
+    seeds: Annotated[int, typer.Option(metavar="S", min=1, help="Trainings of each, with other seeds.")] = 1,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Data with a test/ split.  [default: the sweep's]")
+    ] = None,
+    farm: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Device farm that measures latency.  [default: the sweep's]"),
+    ] = None,
+    time_limit: TimeOption = None,
+    ray_address: RayOption = None,
+    cpus_per_trial: CpusOption = None,
+    gpus_per_trial: GpusOption = None,
+    mlflow_uri: MlflowOption = None,
+    mlflow_artifacts: ArtifactsOption = None,
+    optuna_storage: OptunaOption = None,
+    runs: RunsOption = Path("runs"),
 ) -> None:
-    from sweep.cli.view import RunView
-    from sweep.data import default_cache, prepare_dataset
-    from sweep.engine.files import Runs
-    from sweep.engine.run import run_sweep
-    from sweep.lifecycle import TrialState
-    from sweep.tracking.store import prepare_store
+    """Train the winners again and judge them once on the held-out test split.
 
-    store = threading.Thread(target=prepare_store, args=(Runs(settings.runs).mlflow_uri,), daemon=True)
-    store.start()  # MLflow takes seconds to make its database; the data are prepared meanwhile
-    with data_progress(console) as progress:
-        dataset = prepare_dataset(settings.data, default_cache(), progress)
-    store.join()
-    with RunView(console) as view:
-        outcome = run_sweep(settings, space, dataset, plan, (view,), started_at=started_at, resume=resume)
-    view.print_results(outcome, Runs(settings.runs).sweep(settings.name).root, time.monotonic() - started_at)
-    if outcome.ended.reason == "error":
-        raise typer.Exit(FAILURE)
-    failed = outcome.state.in_state(TrialState.FAILED)
-    if failed and len(failed) == len(outcome.state.trials):
-        fail(f"every trial failed, the first because: {failed[0].reason}", FAILURE)
+    Makes a sweep of its own, NAME-final-1, with K times S full trainings. The search never reads test/; its
+    figures and those on the validation split are reported apart. `sweep resume` goes on with it.
+    """
+    started_at = time.monotonic()
+    with explained_errors():
+        check_data_folder(data)
+        check_farm_address(farm)
+        check_ray_address(ray_address)
+        asked = {
+            "data": data.resolve() if data else None,
+            "farm": farm,
+            "time_s": seconds(time_limit),
+            "compute": (ray_address, cpus_per_trial, gpus_per_trial),
+            "stores": checked_stores(runs, mlflow_uri, mlflow_artifacts, optuna_storage),
+        }
+        settings, space = finalizing(name, runs, top, epochs, seeds, asked)
+        execute(settings, space, started_at, resume=False)

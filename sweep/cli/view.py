@@ -19,6 +19,9 @@ from sweep.report.summary import BaselineFigures, TimeAccount, summary
 
 TICK_S = 10.0
 
+SHOWN_TRIALS = 30
+"""Trials in the leaderboard at a run's end; `sweep leaderboard` shows all of them."""
+
 
 class RunView:
     """A ledger's observer that shows the sweep on a console; the view opens with the run's first record."""
@@ -55,7 +58,8 @@ class RunView:
     def print_results(self, outcome: Outcome, directory: Path, wall_s: float) -> None:
         """Print the leaderboard and the summary."""
         self._console.print()
-        self._console.print(leaderboard_table(outcome.state, width=self._console.width))
+        table = leaderboard_table(outcome.state, width=self._console.width, limit=SHOWN_TRIALS)
+        self._console.print(table)
         text = summary(
             outcome.state,
             directory=str(directory),
@@ -63,8 +67,8 @@ class RunView:
             time=_account(outcome, wall_s),
         )
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-        if not outcome.published:
-            note = f"MLflow lacks the latest; `sweep resume {directory.name}` brings it up to date."
+        for name in outcome.incomplete:
+            note = f"{name} lacks the latest; `sweep resume {directory.name}` brings it up to date."
             self._console.print(note, markup=False, highlight=False)
 
     def _tick(self) -> None:
@@ -83,6 +87,6 @@ def _account(outcome: Outcome, wall_s: float) -> TimeAccount:
     return TimeAccount(
         wall_s=wall_s,
         steps={"training": training},
-        libraries={"Ray": timings.ray, "Optuna": timings.optuna, "MLflow": timings.mlflow},
+        libraries={"Ray": timings.ray, "sampler": timings.optuna, **timings.projections},
         own_s=timings.deciding,
     )

@@ -2,8 +2,10 @@
 
 Keys read from the identity: ``space`` and ``data`` (names), ``target`` (``labels``, ``runtime``, ``threads``,
 ``delegate``, ``device_class``, ``emulated``), ``latency`` (``measured``, which is the default, or
-``estimated``) and ``max_epochs``. Keys read from the settings: ``trials`` and ``time_s`` (limits, or None) and
-``farm`` (an address; None: the sweep measures on its own machine).
+``estimated``), ``max_epochs``, and of a finalising sweep ``finalizes`` (the ``sweep`` whose winners it
+retrains) and ``test_data`` (the held-out split's name).
+Keys read from the settings: ``trials`` and ``time_s`` (limits, or None), ``farm`` (an address; None: the sweep
+measures on its own machine) and ``data`` (a folder; None: generated demo data).
 """
 
 from collections.abc import Mapping
@@ -12,6 +14,9 @@ from dataclasses import dataclass
 from sweep.lifecycle.events import Json, SweepStarted
 
 CHALLENGE_DEVICE = "Raspberry Pi 4"
+
+DEMO_PREFIX = "demo-"
+"""How the names of generated data begin; a person's folder may be called so too, but is in the settings."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,9 @@ class SweepFacts:
         trials: limit of trials, None for no limit.
         time_limit_s: limit of wall-clock seconds, None for no limit.
         this_machine: latency comes from the machine that runs the sweep, not from a device farm.
+        demo_data: the data are generated images.
+        finalizes: the sweep whose winners this one retrains and judges on held-out data; None for a search.
+        test_data: name of the held-out data; None for a search, which never reads them.
     """
 
     name: str
@@ -40,6 +48,15 @@ class SweepFacts:
     trials: int | None
     time_limit_s: float | None
     this_machine: bool
+    demo_data: bool
+    finalizes: str | None
+    test_data: str | None
+
+    @property
+    def subject(self) -> str:
+        """Such as ``mobilenetv3 on demo-1``, and whose winners are retrained if it is no search."""
+        task = "" if self.finalizes is None else f"; retrains the winners of {self.finalizes}"
+        return f"{self.space} on {self.data}{task}"
 
     @property
     def target(self) -> str:
@@ -57,6 +74,13 @@ class SweepFacts:
             return f"{kind} on this machine, not on a {CHALLENGE_DEVICE}."
         return f"{kind} on the device farm: {self.device_class}."
 
+    @property
+    def data_statement(self) -> str:
+        """The data's name and, where a score on them means less than it seems to, that it does."""
+        if not self.demo_data:
+            return self.data
+        return f"{self.data} (generated images: a score on them is not the challenge's)"
+
 
 def facts_of(started: SweepStarted, settings: Mapping[str, Json] | None = None) -> SweepFacts:
     """The facts in ``started``; a name that the journal lacks shows as unknown rather than not at all.
@@ -68,11 +92,12 @@ def facts_of(started: SweepStarted, settings: Mapping[str, Json] | None = None) 
     identity = started.identity
     settings = started.settings if settings is None else settings
     target = identity.get("target", {})
+    data = str(identity.get("data", "unknown data"))
     return SweepFacts(
         name=started.name,
         sweep_id=started.sweep_id,
         space=str(identity.get("space", "unknown space")),
-        data=str(identity.get("data", "unknown data")),
+        data=data,
         device_class=str(target.get("device_class", "unknown device")),
         emulated=bool(target.get("emulated", False)),
         labels=dict(target.get("labels", {})),
@@ -84,4 +109,11 @@ def facts_of(started: SweepStarted, settings: Mapping[str, Json] | None = None) 
         trials=settings.get("trials"),
         time_limit_s=settings.get("time_s"),
         this_machine=settings.get("farm") is None,
+        demo_data=data.startswith(DEMO_PREFIX) and started.settings.get("data") is None,
+        finalizes=_finalized(identity.get("finalizes")),
+        test_data=identity.get("test_data"),
     )
+
+
+def _finalized(entry: Mapping[str, Json] | None) -> str | None:
+    return None if entry is None else str(entry["sweep"])

@@ -1,7 +1,6 @@
 """The leaderboard: complete trials by Final Score, then all others, beside what the challenge published."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rich import box
@@ -10,75 +9,36 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.judging.score import TABLE_1
-from sweep.lifecycle import SweepState, Trial, TrialState
+from sweep.lifecycle import SweepState, TrialState
 from sweep.lifecycle.events import Json
+from sweep.report.endings import count_endings, untrained_lines
 from sweep.report.facts import SweepFacts, facts_of
+from sweep.report.finalising import candidates_json, candidates_table
+from sweep.report.flags import flag_legend, flag_marks
+from sweep.report.rows import LeaderboardRow, leaderboard_rows, row_json
 from sweep.report.text import interval, latency, number, one_line, score
 
-_ORDER: Final = (
-    TrialState.COMPLETE,
-    TrialState.TRAINED,
-    TrialState.TRAINING,
-    TrialState.PAUSED,
-    TrialState.ADMITTED,
-    TrialState.PROPOSED,
-    TrialState.PRUNED,
-    TrialState.INFEASIBLE,
-    TrialState.FAILED,
-)
 _METRICS: Final = (("si-RMSE", 4), ("RMSE", 2), ("LOG10", 4), ("REL", 4))
+_FIGURES: Final = ("score", *(name for name, _ in _METRICS), "ms")
 _REASONS: Final = 5
 _ROOMY: Final = 100
 
 
-@dataclass(frozen=True)
-class LeaderboardRow:
-    """One trial. Figures of a trial that is not complete are None, ``runtime_ms`` and ``partial_score`` aside.
-
-    Attributes:
-        rank: from 1 on, for complete trials.
-        runtime_ms: of the exported, trained file; before that, of the untrained one.
-        runtime_interval_ms: 95 % confidence interval of ``runtime_ms``.
-        size_mb: size of the TFLite file in units of 10^6 bytes.
-        epochs: trained so far.
-        partial_score: what the last trained epoch promised; comparable at equal ``epochs`` only.
-        reason: why the trial was pruned, is infeasible or failed.
-        files: by kind, relative to the sweep's directory; empty once they were removed to bound the disk.
-    """
-
-    rank: int | None
-    trial: int
-    state: str
-    final_score: float | None
-    si_rmse: float | None
-    rmse: float | None
-    log10: float | None
-    rel: float | None
-    runtime_ms: float | None
-    runtime_interval_ms: tuple[float, float] | None
-    size_mb: float | None
-    epochs: int
-    partial_score: float | None
-    reason: str
-    candidate_hash: str
-    architecture_hash: str
-    files: Mapping[str, str]
-
-
-def leaderboard_rows(state: SweepState) -> tuple[LeaderboardRow, ...]:
-    """All trials: complete ones by Final Score, then those under way, then those that ended early."""
-    ordered = sorted(state.trials.values(), key=_sort_key)
-    return tuple(
-        _row(trial, place if trial.state is TrialState.COMPLETE else None)
-        for place, trial in enumerate(ordered, start=1)
-    )
-
-
 def leaderboard_json(state: SweepState) -> dict[str, Json]:
-    """The leaderboard as plain data: what the scores depend on, and the list ``trials``, best first."""
+    """The leaderboard as plain data: what the scores depend on, and the list ``trials``, best first.
+
+    Of a finalising sweep also ``finalizes``, the search, and the list ``candidates``: only there are test figures.
+    """
     if state.started is None:
         return {"trials": []}
     facts = facts_of(state.started)
+    final: dict[str, Json] = {}
+    if facts.finalizes is not None:
+        final = {
+            "finalizes": facts.finalizes,
+            "test_data": facts.test_data,
+            "candidates": candidates_json(state),
+        }
     return {
         "sweep": facts.name,
         "sweep_id": facts.sweep_id,
@@ -90,7 +50,8 @@ def leaderboard_json(state: SweepState) -> dict[str, Json]:
         "max_epochs": facts.max_epochs,
         "identity": dict(state.started.identity),
         "best": state.best.number if state.best else None,
-        "trials": [_plain(row) for row in leaderboard_rows(state)],
+        **final,
+        "trials": [row_json(row) for row in leaderboard_rows(state)],
     }
 
 
@@ -105,70 +66,35 @@ def leaderboard_table(state: SweepState, *, width: int, limit: int | None = None
     facts = facts_of(state.started)
     rows = leaderboard_rows(state)
     gap = 1 if width >= _ROOMY else 0
-    parts: list[RenderableType] = [
-        Text(f"Sweep {facts.name}: trials by Final Score", style="bold"),
-        Text(f"{facts.space} on {facts.data}; {facts.target}"),
-        Text(facts.latency_statement),
-        _our_table(facts, rows[:limit], gap) if rows else Text("\nNo trials yet.\n"),
-    ]
+    parts: list[RenderableType] = [*_heading(facts, state, gap)]
+    if rows:
+        parts += [_our_table(facts, rows[:limit], gap), *map(Text, _legend(rows[:limit]))]
+    else:
+        parts.append(Text("\nNo trials yet.\n"))
     if limit is not None and len(rows) > limit:
         parts.append(Text(f"and {len(rows) - limit} more: sweep leaderboard {facts.name}\n"))
-    parts.extend(_reasons(rows))
+    parts += [*map(Text, untrained_lines(count_endings(state.trials.values()))), *_reasons(rows)]
     return Group(*parts, *_table_1(gap))
 
 
-def _sort_key(trial: Trial) -> tuple[int, float, float, int]:
-    partial = trial.partial_score or 0.0
-    progress = trial.epoch if trial.final_score is None else trial.final_score
-    return (_ORDER.index(trial.state), -progress, -partial, trial.number)
-
-
-def _row(trial: Trial, rank: int | None) -> LeaderboardRow:
-    completion = trial.completion
-    metrics = completion.metrics if completion else {}
-    measurement = completion.measurement if completion else trial.admission
-    export = completion.export if completion else trial.admission_export
-    return LeaderboardRow(
-        rank=rank,
-        trial=trial.number,
-        state=trial.state.value,
-        final_score=trial.final_score,
-        si_rmse=metrics.get("si_rmse"),
-        rmse=metrics.get("rmse"),
-        log10=metrics.get("log10"),
-        rel=metrics.get("rel"),
-        runtime_ms=trial.latency_ms,
-        runtime_interval_ms=_interval_of(measurement or {}),
-        size_mb=_size_mb(export or {}),
-        epochs=trial.epoch,
-        partial_score=trial.partial_score,
-        reason=trial.reason,
-        candidate_hash=trial.candidate_hash,
-        architecture_hash=trial.architecture_hash,
-        files=completion.files if completion and trial.has_files else {},
-    )
-
-
-def _interval_of(measurement: Mapping[str, Json]) -> tuple[float, float] | None:
-    bounds = measurement.get("interval_ms")
-    return (float(bounds[0]), float(bounds[1])) if bounds else None
-
-
-def _size_mb(export: Mapping[str, Json]) -> float | None:
-    size = export.get("size_bytes")
-    return None if size is None else size / 1e6
-
-
-def _plain(row: LeaderboardRow) -> dict[str, Json]:
-    bounds = row.runtime_interval_ms
-    return {**asdict(row), "runtime_interval_ms": list(bounds) if bounds else None}
+def _heading(facts: SweepFacts, state: SweepState, gap: int) -> Iterator[RenderableType]:
+    final = facts.finalizes is not None
+    topic = f"the winners of {facts.finalizes}, retrained" if final else "trials by Final Score"
+    yield Text(f"Sweep {facts.name}: {topic}", style="bold")
+    yield Text(f"{facts.space} on {facts.data}; {facts.target}")
+    yield Text(facts.latency_statement)
+    if final:
+        yield from candidates_table(facts, state, gap)
+    elif facts.demo_data:
+        yield Text(f"Data: {facts.data_statement}.")
 
 
 def _our_table(facts: SweepFacts, rows: Sequence[LeaderboardRow], gap: int) -> Table:
-    table = _new_table(gap, "trial", "95 % CI", "MB", "state")
+    table = _new_table(gap, "#", "trial", *_FIGURES, "95 % CI", "MB", "state")
     for row in rows:
         complete = row.final_score is not None
         table.add_row(
+            _rank(row),
             str(row.trial),
             score(row.final_score) if complete else score(row.partial_score, partial=True),
             *_metrics(row.si_rmse, row.rmse, row.log10, row.rel),
@@ -178,14 +104,27 @@ def _our_table(facts: SweepFacts, rows: Sequence[LeaderboardRow], gap: int) -> T
             _state_text(row, facts),
             style="bold green" if row.rank == 1 else None if complete else "dim",
         )
-    notes = []
-    if any(row.final_score is None and row.partial_score is not None for row in rows):
-        notes.append("~ partial score: what the last trained epoch promised, not a Final Score")
-    if any(_drifts(row) for row in rows):
-        notes.append("drifts: the latency moved while it was measured, so that it has no interval")
-    if notes:
-        table.caption, table.caption_justify = "\n".join(notes), "left"
     return table
+
+
+def _legend(rows: Sequence[LeaderboardRow]) -> Iterator[str]:
+    """What the marks in these rows mean."""
+    if any(row.tied for row in rows):
+        yield "=: tied; latency intervals, or finalists' rounds, leave the order open"
+    if any(row.finalist_rounds for row in rows):
+        yield "rN: finalist, measured afresh in N rounds, in turn with its rivals; ms is their"
+        yield "    median, and 95 % CI what the rounds' intervals span"
+    yield from flag_legend(flag for row in rows for flag in row.flags)
+    if any(row.final_score is None and row.partial_score is not None for row in rows):
+        yield "~ partial score: what the last trained epoch promised, not a Final Score"
+    if any(_drifts(row) for row in rows):
+        yield "drifts: the latency moved while it was measured, so that it has no interval"
+
+
+def _rank(row: LeaderboardRow) -> str:
+    if row.rank is None:
+        return ""
+    return f"{row.rank}=" if row.tied else f"{row.rank} "
 
 
 def _drifts(row: LeaderboardRow) -> bool:
@@ -193,14 +132,19 @@ def _drifts(row: LeaderboardRow) -> bool:
 
 
 def _state_text(row: LeaderboardRow, facts: SweepFacts) -> str:
-    if row.state in (TrialState.COMPLETE, TrialState.INFEASIBLE):
+    if row.state == TrialState.COMPLETE:
+        rounds = f"r{row.finalist_rounds}" if row.finalist_rounds else ""
+        return " ".join(part for part in (row.state, rounds, flag_marks(row.flags)) if part)
+    if row.state == TrialState.INFEASIBLE:
         return row.state
+    if not row.tried:
+        return "not trained"
     return f"{row.state} {row.epochs}/{facts.max_epochs}"
 
 
 def _reasons(rows: Sequence[LeaderboardRow]) -> list[RenderableType]:
-    """Why trials broke, at most a handful; pruning is the ordinary course and needs no line."""
-    broken = [row for row in rows if row.state in (TrialState.INFEASIBLE, TrialState.FAILED)]
+    """Why trials broke, at most a handful; pruning and constraints are the ordinary course and need no line."""
+    broken = [row for row in rows if row.state in (TrialState.INFEASIBLE, TrialState.FAILED) and row.tried]
     lines: list[RenderableType] = [
         Text(f"trial {row.trial} {row.state}: {one_line(row.reason)}") for row in broken[:_REASONS]
     ]
@@ -210,7 +154,7 @@ def _reasons(rows: Sequence[LeaderboardRow]) -> list[RenderableType]:
 
 
 def _table_1(gap: int) -> tuple[RenderableType, ...]:
-    table = _new_table(gap, "team", "MB")
+    table = _new_table(gap, "team", *_FIGURES, "MB")
     for row in TABLE_1:
         table.add_row(
             row.team,
@@ -226,13 +170,10 @@ def _table_1(gap: int) -> tuple[RenderableType, ...]:
     )
 
 
-def _new_table(gap: int, first: str, *last: str) -> Table:
+def _new_table(gap: int, *columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, gap, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column(first, no_wrap=True, justify="left" if first == "team" else "right")
-    for name in ("score", *(metric for metric, _ in _METRICS), "ms"):
-        table.add_column(name, no_wrap=True, justify="right")
-    for name in last:
-        table.add_column(name, no_wrap=True, justify="left" if name == "state" else "right")
+    for name in columns:
+        table.add_column(name, no_wrap=True, justify="left" if name in ("team", "state") else "right")
     return table
 
 

@@ -1,6 +1,7 @@
 """The live view for log files: each event as one plain line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 from sweep.lifecycle import Event, SweepState, Trial, TrialState
 from sweep.lifecycle.events import (
@@ -8,6 +9,7 @@ from sweep.lifecycle.events import (
     AttemptStarted,
     EpochTrained,
     FilesRemoved,
+    FinalistMeasured,
     SweepEnded,
     SweepResumed,
     SweepStarted,
@@ -18,14 +20,19 @@ from sweep.lifecycle.events import (
     TrialInfeasible,
     TrialProposed,
     TrialPruned,
+    TrialsAdded,
 )
+from sweep.report.endings import trials_over, trials_wanted
 from sweep.report.facts import SweepFacts
+from sweep.report.flags import flag_words
 from sweep.report.text import count, duration, latency, number, one_line, score, spoken_duration
+
+_RULES: Final[Mapping[str, str]] = {"rung": " by the rung policy", "extrapolation": " by extrapolation"}
 
 
 def opening_lines(facts: SweepFacts) -> Iterator[str]:
     """What a log starts with: which sweep this is, its target and its limits."""
-    yield f"sweep {facts.name}: {facts.space} on {facts.data}, full fidelity {count(facts.max_epochs, 'epoch')}"
+    yield f"sweep {facts.name}: {facts.subject}, full fidelity {count(facts.max_epochs, 'epoch')}"
     yield f"target: {facts.target}. {facts.latency_statement}"
     limits = [] if facts.trials is None else [f"at most {count(facts.trials, 'trial')}"]
     if facts.time_limit_s is not None:
@@ -40,10 +47,12 @@ def progress_line(facts: SweepFacts, state: SweepState, elapsed_s: float) -> str
 
 
 def trials_done(facts: SweepFacts, state: SweepState) -> str:
-    """``5 of 8 trials done``."""
-    done = sum(trial.state.is_final for trial in state.trials.values())
-    of = f" of {facts.trials}" if facts.trials is not None else ""
-    return f"{done}{of} trials done"
+    """``5 of 8 trials done``, and how many more were stopped before training, if any."""
+    wanted = trials_wanted(facts, state)
+    of = f" of {wanted}" if wanted is not None else ""
+    untrained = len(state.trials) - state.tried
+    more = f", {untrained} not trained" if untrained else ""
+    return f"{trials_over(state)}{of} trials done{more}"
 
 
 def best_so_far(state: SweepState) -> str:
@@ -63,18 +72,20 @@ def event_line(before: SweepState, after: SweepState, event: Event) -> str | Non
         case SweepEnded():
             detail = f": {one_line(event.detail)}" if event.detail else ""
             return f"ended ({event.reason}){detail}; {best_so_far(after)}"
+        case TrialsAdded():
+            return f"{count(event.trials, 'trial')} added"
         case _:
-            text = _trial_line(before.trials.get(event.trial), after.trials[event.trial], event)
-            is_best = isinstance(event, TrialCompleted) and after.best is after.trials[event.trial]
-            return text and f"trial {event.trial:<4}{text}" + (", the best so far" if is_best else "")
+            text = _trial_line(before, after, event)
+            return text and f"trial {event.trial:<4}{text}"
 
 
-def _trial_line(before: Trial | None, trial: Trial, event: TrialEvent) -> str | None:
+def _trial_line(earlier: SweepState, state: SweepState, event: TrialEvent) -> str | None:
+    before, trial = earlier.trials.get(event.trial), state.trials[event.trial]
     match event:
         case TrialProposed():
             return f"proposed    candidate {event.candidate_hash}"
         case TrialAdmitted():
-            return f"admitted    {latency(event.latency_ms)} ms with untrained weights"
+            return f"admitted    {latency(event.latency_ms)} ms with untrained weights{_shared(event)}"
         case AttemptStarted():
             return _attempt_line(before, event)
         case EpochTrained():
@@ -85,12 +96,11 @@ def _trial_line(before: Trial | None, trial: Trial, event: TrialEvent) -> str | 
         case AttemptEnded():
             return _attempt_end_line(trial, event)
         case TrialCompleted():
-            return (
-                f"complete    Final Score {score(event.final_score)}, si-RMSE "
-                f"{number(event.metrics['si_rmse'], 4)}, {latency(event.latency_ms)} ms"
-            )
+            return _completion_line(event, is_best=state.best is trial)
+        case FinalistMeasured():
+            return f"finalist    round {event.round}: {latency(event.latency_ms)} ms"
         case TrialPruned():
-            return f"pruned      at epoch {event.epoch}: {one_line(event.reason)}"
+            return _pruning_line(event)
         case TrialInfeasible():
             return f"infeasible  {one_line(event.reason)}"
         case TrialFailed():
@@ -110,5 +120,30 @@ def _attempt_line(before: Trial | None, event: AttemptStarted) -> str:
 def _attempt_end_line(trial: Trial, event: AttemptEnded) -> str | None:
     if event.outcome == "reached":
         return "trained     exporting, judging and measuring" if trial.state is TrialState.TRAINED else None
-    reason = f": {one_line(event.reason)}" if event.reason else ""
-    return f"{event.outcome:<12}after epoch {trial.epoch}{reason}"
+    reason = one_line(event.reason)
+    if event.outcome == "lost":
+        reason = f"its process or node went away{f' ({reason})' if reason else ''}"
+    return f"{event.outcome:<12}after epoch {trial.epoch}" + (f": {reason}" if reason else "")
+
+
+def _shared(event: TrialAdmitted) -> str:
+    shared = event.shared_with
+    return "" if shared is None else f", shares the measurement of trial {shared}"
+
+
+def _completion_line(event: TrialCompleted, *, is_best: bool) -> str:
+    flags = flag_words(event.flags)
+    return (
+        f"complete    Final Score {score(event.final_score)}, si-RMSE "
+        f"{number(event.metrics['si_rmse'], 4)}, {latency(event.latency_ms)} ms"
+        + (", the best so far" if is_best else "")
+        + (f" ({flags})" if flags else "")
+    )
+
+
+def _pruning_line(event: TrialPruned) -> str:
+    reason = one_line(event.reason)
+    if event.rule == "admission":
+        return f"stopped     before training: {reason}"
+    where = f"at epoch {event.epoch}" if event.epoch else "before training"
+    return f"pruned      {where}{_RULES.get(event.rule, '')}: {reason}"

@@ -4,9 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sweep.lifecycle import SweepState, Trial, TrialState
+from sweep.lifecycle import SweepState, Trial
 from sweep.lifecycle.events import SweepEnded
+from sweep.report.endings import TRIED, count_endings, spoken_endings, untrained_lines
 from sweep.report.facts import facts_of
+from sweep.report.finalising import winner_lines
+from sweep.report.rows import leaderboard_rows
 from sweep.report.text import count, duration, latency, number, one_line, score
 
 
@@ -53,18 +56,19 @@ def summary(
     if state.started is None:
         return "The sweep has not started."
     name = state.started.name
-    lines = [_ending(state), *_best_lines(state, baselines)]
+    lines = [*_ending_lines(state), *_best_lines(state, baselines)]
     if time is not None:
         lines += _time_lines(time, len(state.trials))
     return "\n".join([*lines, "", *_where_lines(state, name, directory)])
 
 
-def _ending(state: SweepState) -> str:
+def _ending_lines(state: SweepState) -> Iterator[str]:
     name = state.started.name if state.started else ""
     ended = f" {_ended_how(state.ended)}" if state.ended else ""
-    done = {final: len(state.in_state(final)) for final in TrialState if final.is_final}
-    counts = ", ".join(f"{amount} {final.value}" for final, amount in done.items() if amount)
-    return f"Sweep {name}{ended}: {count(len(state.trials), 'trial')}" + (f" ({counts})." if counts else ".")
+    found = count_endings(state.trials.values())
+    tried = spoken_endings(found, TRIED)
+    yield f"Sweep {name}{ended}: {count(state.tried, 'trial')}" + (f" ({tried})." if tried else ".")
+    yield from (f"Besides, {line}." for line in untrained_lines(found))
 
 
 def _ended_how(ended: SweepEnded) -> str:
@@ -84,15 +88,27 @@ def _best_lines(state: SweepState, baselines: BaselineFigures | None) -> Iterato
     if best is None or best.completion is None or state.started is None:
         yield "No trial is complete, so there is no Final Score yet."
         return
-    figures = best.completion
     facts = facts_of(state.started)
-    yield (
-        f"Best: trial {best.number}, Final Score {score(figures.final_score)}: si-RMSE "
-        f"{number(figures.metrics['si_rmse'], 4)} at {latency(figures.latency_ms)} ms."
-    )
-    yield f"{facts.latency_statement} Data: {facts.data}."
+    if facts.finalizes is None:
+        yield (
+            f"Best: trial {best.number}, Final Score {score(best.final_score)}: si-RMSE "
+            f"{number(best.completion.metrics['si_rmse'], 4)} at {latency(best.latency_ms)} ms."
+        )
+        yield from _tie_lines(state, best)
+    else:
+        yield from winner_lines(facts, state)
+    yield facts.latency_statement
+    yield f"Data: {facts.data_statement}."
     if baselines is not None:
         yield from _margin_lines(best, baselines)
+
+
+def _tie_lines(state: SweepState, best: Trial) -> Iterator[str]:
+    first = [row.trial for row in leaderboard_rows(state) if row.rank == 1]
+    rivals = [str(trial) for trial in first if trial != best.number]
+    if rivals:
+        noun = "trial" if len(rivals) == 1 else "trials"
+        yield f"Tied with {noun} {', '.join(rivals)}: their order is not significant."
 
 
 def _margin_lines(best: Trial, baselines: BaselineFigures) -> Iterator[str]:
@@ -126,7 +142,7 @@ def _where_lines(state: SweepState, name: str, directory: str) -> Iterator[str]:
         commands.append((f"sweep best {name} -o model.tflite{elsewhere}", "copy the best network's file"))
     commands.append((f"sweep leaderboard {name}{elsewhere}", "all trials, beside the challenge's Table 1"))
     commands.append((f"sweep ui{elsewhere}", "curves, pictures and files (MLflow)"))
-    if any(not trial.state.is_final for trial in state.trials.values()) or _was_cut_short(state):
+    if state.unfinished or _was_cut_short(state):
         commands.insert(0, (f"sweep resume {name}{elsewhere}", "go on where it ended; finished trials stay"))
     width = max(len(command) for command, _ in commands)
     yield f"Everything is in {directory}. Next:"

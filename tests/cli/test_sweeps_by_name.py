@@ -9,7 +9,15 @@ from sweep.cli.errors import UsageError
 from sweep.cli.result_commands import copy_whole
 from sweep.lifecycle import Journal
 
-COMMANDS = [("leaderboard",), ("leaderboard", "--json"), ("resume",), ("best", "-o", "model.tflite")]
+COMMANDS = [
+    ("leaderboard",),
+    ("leaderboard", "--json"),
+    ("resume",),
+    ("finalize",),
+    ("status",),
+    ("status", "--json"),
+    ("best", "-o", "model.tflite"),
+]
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def started(farm: str | None = None, trials: int | None = 8, time_s: float | Non
         sweep_id="demo-7f3a",
         identity={
             "space": "mobilenetv3",
-            "data": "demo data",
+            "data": "demo-1",
             "max_epochs": 4,
             "target": {
                 "labels": {},

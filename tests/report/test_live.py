@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC
 
 import pytest
+from report_journals import searched
 from report_sweep import (
     START,
     admitted,
@@ -21,13 +22,26 @@ from report_sweep import (
 )
 from rich.console import Console
 
-from sweep.lifecycle import Event
-from sweep.lifecycle.events import AttemptEnded, AttemptStarted, SweepEnded, SweepResumed
+from sweep.lifecycle import Event, SweepState
+from sweep.lifecycle.events import (
+    EVENT_TYPES,
+    AttemptEnded,
+    AttemptStarted,
+    FilesRemoved,
+    SweepEnded,
+    SweepResumed,
+    SweepStarted,
+    TrialFailed,
+    TrialPruned,
+)
+from sweep.report.endings import spoken_pipeline
 from sweep.report.facts import facts_of
+from sweep.report.lines import event_line
 from sweep.report.live import LiveView
 from sweep.report.screen import choose_trials, progress, screen
 
 FACTS = facts_of(started())
+ENDED_AND_RESUMED = (SweepEnded("stopped", "Ctrl-C"), SweepResumed({}, {}))
 
 
 def log_of(events: Iterable[Event], width: int = 80) -> str:
@@ -43,7 +57,7 @@ def log_of(events: Iterable[Event], width: int = 80) -> str:
 
 def test_a_log_file_gets_one_plain_dated_line_per_event():
     assert log_of(every_ending()) == (
-        "2023-11-14 22:13:20  sweep demo: mobilenetv3 on demo data, full fidelity 4 epochs\n"
+        "2023-11-14 22:13:20  sweep demo: mobilenetv3 on demo-1, full fidelity 4 epochs\n"
         "2023-11-14 22:13:20  target: x86_64 Test CPU, tflite-2.14.0, 1 thread, xnnpack. "
         "Latency is measured on this machine, not on a Raspberry Pi 4.\n"
         "2023-11-14 22:13:20  limits: at most 8 trials, at most 10 min\n"
@@ -74,7 +88,7 @@ def test_a_log_file_gets_one_plain_dated_line_per_event():
         "2023-11-14 22:17:40  trial 2   training    to epoch 2\n"
         "2023-11-14 22:17:50  trial 2   epoch 1/4   si-RMSE 0.5000 and score 100.0 (both partial), 9.2 s\n"
         "2023-11-14 22:18:00  trial 2   epoch 2/4   si-RMSE 0.2500 and score 200.0 (both partial), 9.2 s\n"
-        "2023-11-14 22:18:20  trial 2   pruned      at epoch 2: not among the best at rung 2\n"
+        "2023-11-14 22:18:20  trial 2   pruned      at epoch 2 by the rung policy: not among the best at rung 2\n"
         "2023-11-14 22:18:30  trial 3   proposed    candidate 0000000000000003\n"
         "2023-11-14 22:18:40  trial 3   infeasible  the runtime refused the file: op 152 is unknown\n"
         "2023-11-14 22:18:50  trial 4   proposed    candidate 0000000000000004\n"
@@ -111,6 +125,53 @@ def test_a_resumed_sweep_tells_what_was_there_and_that_trials_go_on():
     ]
 
 
+def test_every_rule_attempt_and_measurement_has_its_own_words():
+    wanted = ("stopped", "lost", "finalist", "shares", "added", "moved", "breaks", "pruned")
+    lines = [line[21:] for line in log_of(searched()).splitlines()]
+    assert [line for line in lines if any(word in line for word in wanted)] == [
+        "trial 3   complete    Final Score 125.0, si-RMSE 0.4000, 20.00 ms "
+        "(latency moved with training: the final one counts)",
+        "trial 4   pruned      at epoch 2 by the rung policy: not among the best at rung 2",
+        "trial 5   pruned      at epoch 2 by extrapolation: at 14.5 ms a score of at most 40 is plausible",
+        "trial 6   stopped     before training: at 15.5 ms a score of at most 30 is plausible",
+        "trial 7   pruned      at epoch 2: out of time",
+        "trial 8   infeasible  breaks latency_ms <= 15: latency_ms is 17.5",
+        "3 trials added",
+        "trial 9   admitted    9.50 ms with untrained weights, shares the measurement of trial 0",
+        "trial 9   lost        after epoch 1: its process or node went away (node 10.0.0.7 died)",
+        "trial 0   finalist    round 1: 10.00 ms",
+        "trial 1   finalist    round 1: 10.10 ms",
+        "trial 2   finalist    round 1: 14.00 ms",
+        "trial 0   finalist    round 2: 10.20 ms",
+        "trial 1   finalist    round 2: 10.30 ms",
+        "trial 2   finalist    round 2: 14.10 ms",
+        "trial 0   finalist    round 3: 10.10 ms",
+        "trial 1   finalist    round 3: 10.00 ms",
+        "trial 2   finalist    round 3: 14.20 ms",
+    ]
+
+
+def test_a_trial_that_was_never_trained_is_pruned_before_training():
+    log = log_of([started(), *admitted(0), TrialPruned(0, 0, None, "no longer needed", "rung")])
+    assert (
+        log.splitlines()[-1][21:]
+        == "trial 0   pruned      before training by the rung policy: no longer needed"
+    )
+
+
+@pytest.mark.parametrize("event", EVENT_TYPES.values(), ids=EVENT_TYPES)
+def test_no_kind_of_event_goes_without_a_line_but_the_two_that_need_none(event):
+    told = list(states(as_records([*searched(), FilesRemoved(0), TrialFailed(11, "x"), *ENDED_AND_RESUMED])))
+    befores = [SweepState(), *(state for state, _ in told)]
+    lines = {
+        event_line(before, state, record.event)
+        for before, (state, record) in zip(befores, told, strict=False)
+        if isinstance(record.event, event)
+    }
+    assert lines
+    assert (lines == {None}) == (event in (SweepStarted, FilesRemoved))
+
+
 def test_a_long_line_is_not_wrapped_and_holds_no_escape_codes():
     text = log_of(every_ending(), width=40)
     assert all(line.startswith("2023-11-14 ") for line in text.splitlines())
@@ -129,10 +190,12 @@ def test_a_log_file_hears_of_a_silent_sweep_once_a_minute():
 
 
 SCREEN_AT_80 = """\
-Sweep demo   mobilenetv3 on demo data
+Sweep demo   mobilenetv3 on demo-1
 x86_64 Test CPU, tflite-2.14.0, 1 thread, xnnpack. Latency is measured on this
 machine, not on a Raspberry Pi 4.
 2:30 of 10:00   5 of 8 trials done   best score 671.8 (trial 1)
+under way  1 with the farm, 0 ahead, 1 training, 0 paused, 0 judging
+ended      2 complete, 1 pruned, 1 infeasible, 1 failed
 ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
 
 trial   state        epoch      ms   si-RMSE    score   note
@@ -159,11 +222,55 @@ def test_a_low_terminal_shows_the_best_and_those_under_way_and_counts_the_rest(s
     assert text.endswith("and 4 more: 1 complete, 1 pruned, 1 infeasible, 1 failed\n")
 
 
-@pytest.mark.parametrize("height", range(15, 60, 5))
-def test_the_screen_never_outgrows_the_terminal(show, height):
-    events = [started(trials=200), *(event for trial in range(100) for event in admitted(trial))]
+MANY_ADMITTED = [started(trials=200), *(event for trial in range(100) for event in admitted(trial))]
+
+
+@pytest.mark.parametrize("height", range(15, 60, 3))
+@pytest.mark.parametrize("events", [MANY_ADMITTED, [*every_ending()], [*searched()]])
+def test_the_screen_never_outgrows_the_terminal(show, height, events):
     text = show(screen(FACTS, final_state(events), 150.0, height=height))
     assert len(text.splitlines()) <= height
+
+
+def test_the_screen_shows_where_candidates_are_and_counts_what_was_not_trained_apart(show):
+    lines = show(screen(FACTS, final_state(searched()), 150.0, height=40), width=120).splitlines()
+    assert lines[2:5] == [
+        "2:30 of 10:00   7 of 11 trials done, 2 not trained   best score 990.1 (trial 0)",
+        "under way  1 with the farm, 1 ahead, 1 training, 0 paused, 0 judging",
+        "ended      4 complete, 3 pruned, 1 stopped before training, 1 breaking a constraint",
+    ]
+
+
+def test_the_screen_notes_finalists_and_flags(show):
+    lines = show(screen(FACTS, final_state(searched()), 150.0, height=40), width=120).splitlines()
+    notes = {int(line[:5]): line[54:].strip() for line in lines if line[:5].strip().isdigit()}
+    assert [notes[trial] for trial in range(4)] == [
+        "best; finalist, 3 rounds",
+        "finalist, 3 rounds",
+        "finalist, 3 rounds",
+        "latency moved with training: the final one counts",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("proposed", "1 with the farm, 0 ahead, 0 training, 0 paused, 0 judging"),
+        ("admitted", "0 with the farm, 1 ahead, 0 training, 0 paused, 0 judging"),
+        ("training", "0 with the farm, 0 ahead, 1 training, 0 paused, 0 judging"),
+        ("paused", "0 with the farm, 0 ahead, 0 training, 1 paused, 0 judging"),
+        ("trained", "0 with the farm, 0 ahead, 0 training, 0 paused, 1 judging"),
+    ],
+)
+def test_each_step_of_the_pipeline_has_its_count(state, words):
+    events = {
+        "proposed": [proposed(0)],
+        "admitted": [*admitted(0)],
+        "training": [*admitted(0), AttemptStarted(0, 1, 0, 2, None)],
+        "paused": [*trained(0, 2)],
+        "trained": [*trained(0, 4)],
+    }
+    assert spoken_pipeline(final_state([started(), *events[state]])) == words
 
 
 def test_among_trials_that_ended_the_latest_are_chosen():
@@ -222,3 +329,8 @@ def test_updates_from_many_threads_lose_no_line():
         thread.join()
     lines = file.getvalue().splitlines()[3:]
     assert sorted(int(line.split()[3]) for line in lines) == list(range(40))
+
+
+def test_added_trials_are_wanted_as_well_and_untrained_ones_are_no_progress():
+    facts = facts_of(started(), {"trials": 8, "time_s": None})
+    assert progress(facts, final_state(searched()), 0.0) == 7 / 11

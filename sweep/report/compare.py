@@ -1,0 +1,334 @@
+"""Two sweeps side by side: what differs, which was better, and at what cost; `compare_view` shows it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import Final
+
+from sweep.lifecycle import Record, SweepState, Trial, TrialState
+from sweep.lifecycle.events import EpochTrained, Json, TrialCompleted
+from sweep.report.history import SweepHistory, history_of
+
+SHARES: Final = (0.25, 0.5, 0.75, 1.0)
+TOP: Final = 5
+
+_KNOWN_KEYS: Final = frozenset(
+    {"space", "space_hash", "data", "data_fingerprint", "target", "latency", "max_epochs"}
+)
+_TARGET_KEYS: Final = ("device_class", "emulated", "runtime", "threads", "delegate", "labels")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One part of the identity, as each sweep has it; scores compare only where target, data and latency agree."""
+
+    what: str
+    first: str
+    second: str
+    differs: bool
+    decides: bool
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A complete trial; ``score_interval``: what its latency's 95 % interval makes of the score, or None."""
+
+    trial: int
+    final_score: float
+    score_interval: tuple[float, float] | None
+    si_rmse: float
+    latency_ms: float
+    candidate_hash: str
+    architecture_hash: str
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two sweeps; scores are Final Scores of exported files.
+
+    Attributes:
+        counts: trials by state, every state named.
+        epochs: trained by all trials together, in ``training_s`` seconds of one attempt's GPU (or CPUs).
+        top: the best complete trials, best first.
+    """
+
+    name: str
+    counts: Mapping[str, int]
+    epochs: int
+    training_s: float
+    top: tuple[Finalist, ...]
+
+    @property
+    def best(self) -> float | None:
+        """The highest Final Score."""
+        return self.top[0].final_score if self.top else None
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """The best Final Score of each sweep once ``training_s`` seconds of training were spent; None: none yet."""
+
+    share: float
+    training_s: float
+    first: float | None
+    second: float | None
+
+
+@dataclass(frozen=True)
+class CommonNetwork:
+    """An architecture that both sweeps measured before training."""
+
+    architecture_hash: str
+    first_trial: int
+    second_trial: int
+    first_ms: float
+    second_ms: float
+    intervals_overlap: bool | None
+
+    @property
+    def ratio(self) -> float:
+        """The second sweep's latency in units of the first's."""
+        return self.second_ms / self.first_ms
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that `compare` found.
+
+    Attributes:
+        comparable: target, data and kind of latency agree, so scores may be held against each other.
+        milestones: at quarters of the smaller of the two spendings.
+        common: the architectures that both measured, by the first sweep's trial numbers.
+    """
+
+    identity: tuple[Difference, ...]
+    comparable: bool
+    first: Side
+    second: Side
+    milestones: tuple[Milestone, ...]
+    common: tuple[CommonNetwork, ...]
+
+    @property
+    def better(self) -> str | None:
+        """The name of the sweep with the higher best score; None if they do not compare or neither is ahead."""
+        first, second = self.first.best, self.second.best
+        if not self.comparable or first == second:
+            return None
+        return self.first.name if (first or 0.0) > (second or 0.0) else self.second.name
+
+    @property
+    def tie(self) -> bool:
+        """The intervals of the two best scores have a point in common, so that either may be ahead."""
+        if not (self.comparable and self.first.top and self.second.top):
+            return False
+        intervals = [side.top[0].score_interval for side in (self.first, self.second)]
+        return _overlap(intervals[0], intervals[1]) is True
+
+    @property
+    def median_ratio(self) -> float | None:
+        """The median of the common networks' latency ratios; None without any."""
+        return median(network.ratio for network in self.common) if self.common else None
+
+
+def compare(first: tuple[str, Sequence[Record]], second: tuple[str, Sequence[Record]]) -> Comparison:
+    """Compare two sweeps, each a name and its journal's records.
+
+    Raises:
+        ValueError: one of them has not started.
+        IllegalEvent: one of the journals cannot be.
+    """
+    histories = [history_of(records) for _, records in (first, second)]
+    for (name, _), history in zip((first, second), histories, strict=True):
+        if history.state.started is None:
+            raise ValueError(f"sweep {name} never started: there is nothing to compare")
+    sides = [_side(name, history) for (name, _), history in zip((first, second), histories, strict=True)]
+    identity = _identity(*(_identity_of(history.state) for history in histories))
+    curves = [
+        _curve(records, history.state)
+        for (_, records), history in zip((first, second), histories, strict=True)
+    ]
+    return Comparison(
+        identity=identity,
+        comparable=not any(part.differs and part.decides for part in identity),
+        first=sides[0],
+        second=sides[1],
+        milestones=_milestones(curves[0], curves[1], min(side.training_s for side in sides)),
+        common=_common(histories[0].state, histories[1].state),
+    )
+
+
+def comparison_json(comparison: Comparison) -> dict[str, Json]:
+    """The comparison as plain data.
+
+    Keys: ``comparable``; ``better``, a name or null; ``tie``, whether the intervals of the two best overlap;
+    ``identity``, a list of ``what``, ``first``, ``second``,
+    ``differs`` and ``decides`` (whether scores compare depends on it); ``first`` and ``second``, the sides with
+    ``name``, ``best``, ``counts``, ``epochs``, ``training_s`` and the list ``top``; ``milestones``, a list of
+    ``share``, ``training_s``, ``first`` and ``second``; ``common``, the networks that both measured, with
+    ``ratio``; ``median_ratio``, theirs or null.
+    """
+    return {
+        "comparable": comparison.comparable,
+        "better": comparison.better,
+        "tie": comparison.tie,
+        "identity": [asdict(part) for part in comparison.identity],
+        "first": {**asdict(comparison.first), "best": comparison.first.best},
+        "second": {**asdict(comparison.second), "best": comparison.second.best},
+        "milestones": [asdict(milestone) for milestone in comparison.milestones],
+        "common": [{**asdict(network), "ratio": network.ratio} for network in comparison.common],
+        "median_ratio": comparison.median_ratio,
+    }
+
+
+def _identity_of(state: SweepState) -> Mapping[str, Json]:
+    return state.started.identity if state.started else {}
+
+
+def _identity(first: Mapping[str, Json], second: Mapping[str, Json]) -> tuple[Difference, ...]:
+    return (
+        _difference(
+            "space", _named(first, "space", "space_hash"), _named(second, "space", "space_hash"), False
+        ),
+        _difference(
+            "data",
+            _named(first, "data", "data_fingerprint"),
+            _named(second, "data", "data_fingerprint"),
+            True,
+        ),
+        *(
+            _difference(key.replace("_", " "), _target(first, key), _target(second, key), True)
+            for key in _TARGET_KEYS
+        ),
+        _difference("latency", first.get("latency", "measured"), second.get("latency", "measured"), True),
+        _difference("epochs", first.get("max_epochs"), second.get("max_epochs"), False),
+        *(
+            _difference(key.replace("_", " "), first.get(key), second.get(key), False)
+            for key in sorted({*first, *second} - _KNOWN_KEYS)
+        ),
+    )
+
+
+def _difference(what: str, first: Json, second: Json, decides: bool) -> Difference:
+    return Difference(what, _text(first), _text(second), first != second, decides)
+
+
+def _named(identity: Mapping[str, Json], name: str, fingerprint: str) -> Json:
+    """The name with what tells it from others of that name."""
+    found = identity.get(fingerprint)
+    return f"{identity.get(name, 'unknown')}" + (f" ({found})" if found else "")
+
+
+def _target(identity: Mapping[str, Json], key: str) -> Json:
+    return (identity.get("target") or {}).get(key)
+
+
+def _text(value: Json) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}={item}" for key, item in sorted(value.items())) or "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value in (None, "") else str(value)
+
+
+def _side(name: str, history: SweepHistory) -> Side:
+    state = history.state
+    trials = state.trials.values()
+    counts = {kind.value: sum(trial.state is kind for trial in trials) for kind in TrialState}
+    complete = sorted(_finalists(state), key=lambda found: (-found.final_score, found.trial))
+    return Side(name, counts, history.epochs, history.training_s, tuple(complete[:TOP]))
+
+
+def _finalists(state: SweepState) -> Iterable[Finalist]:
+    for trial in state.in_state(TrialState.COMPLETE):
+        if trial.completion is not None and trial.final_score is not None and trial.latency_ms is not None:
+            yield Finalist(
+                trial=trial.number,
+                final_score=trial.final_score,
+                score_interval=_score_interval(trial),
+                si_rmse=trial.completion.metrics["si_rmse"],
+                latency_ms=trial.latency_ms,
+                candidate_hash=trial.candidate_hash,
+                architecture_hash=trial.architecture_hash,
+            )
+
+
+def _score_interval(trial: Trial) -> tuple[float, float] | None:
+    """The score is inversely proportional to the latency; the si-RMSE on given frames has no error."""
+    bounds = _final_interval_ms(trial)
+    if bounds is None or trial.final_score is None or trial.latency_ms is None:
+        return None
+    scale = trial.final_score * trial.latency_ms
+    return scale / bounds[1], scale / bounds[0]
+
+
+def _final_interval_ms(trial: Trial) -> tuple[float, float] | None:
+    """The interval of the exported file's latency; of a finalist, what the intervals of all rounds cover."""
+    measured = trial.finals or ((trial.completion,) if trial.completion else ())
+    bounds = [found for one in measured if (found := one.measurement.get("interval_ms"))]
+    return (min(low for low, _ in bounds), max(high for _, high in bounds)) if bounds else None
+
+
+def _curve(records: Sequence[Record], state: SweepState) -> tuple[tuple[float, float], ...]:
+    """Training seconds spent when a trial was completed, and its Final Score as it is known today."""
+    spent, curve = 0.0, []
+    for record in records:
+        match record.event:
+            case EpochTrained(seconds=seconds):
+                spent += seconds
+            case TrialCompleted(trial=trial):
+                curve.append((spent, state.trials[trial].final_score or 0.0))
+    return tuple(curve)
+
+
+def _milestones(
+    first: Sequence[tuple[float, float]], second: Sequence[tuple[float, float]], training_s: float
+) -> tuple[Milestone, ...]:
+    return tuple(
+        Milestone(
+            share,
+            share * training_s,
+            _best_by(first, share * training_s),
+            _best_by(second, share * training_s),
+        )
+        for share in SHARES
+    )
+
+
+def _best_by(curve: Sequence[tuple[float, float]], training_s: float) -> float | None:
+    return max((score for spent, score in curve if spent <= training_s), default=None)
+
+
+def _common(first: SweepState, second: SweepState) -> tuple[CommonNetwork, ...]:
+    ours, theirs = _measured(first), _measured(second)
+    return tuple(
+        CommonNetwork(
+            architecture_hash=architecture,
+            first_trial=trial.number,
+            second_trial=theirs[architecture].number,
+            first_ms=trial.admission_latency_ms or 0.0,
+            second_ms=theirs[architecture].admission_latency_ms or 0.0,
+            intervals_overlap=_overlap(_interval(trial), _interval(theirs[architecture])),
+        )
+        for architecture, trial in ours.items()
+        if architecture in theirs
+    )
+
+
+def _measured(state: SweepState) -> dict[str, Trial]:
+    """By architecture, the first trial that was measured before training."""
+    found: dict[str, Trial] = {}
+    for trial in state.trials.values():
+        if trial.admission_latency_ms is not None and trial.admission_shared_with is None:
+            found.setdefault(trial.architecture_hash, trial)
+    return found
+
+
+def _interval(trial: Trial) -> Sequence[float] | None:
+    return (trial.admission or {}).get("interval_ms")
+
+
+def _overlap(first: Sequence[float] | None, second: Sequence[float] | None) -> bool | None:
+    """Whether two intervals have a point in common; None if either is unknown."""
+    if not first or not second:
+        return None
+    return first[0] <= second[1] and second[0] <= first[1]

@@ -1,0 +1,142 @@
+"""`Comparison` for people."""
+
+from collections.abc import Iterator
+from math import log
+from typing import Final
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sweep.report.compare import Comparison, Finalist, Side
+from sweep.report.text import count, latency, number, score
+
+_NETWORKS: Final = 10
+
+
+def comparison_view(comparison: Comparison) -> RenderableType:
+    """Identities, the verdict, costs, the best of each, and the networks in common; for at least 80 columns."""
+    parts: list[RenderableType] = [
+        _identities(comparison),
+        Text("* differs"),
+        Text(""),
+        *_verdict(comparison),
+        Text(""),
+        _spendings(comparison),
+    ]
+    if comparison.comparable:
+        parts += [Text(""), _milestones(comparison)]
+    for side in (comparison.first, comparison.second):
+        parts += [Text(""), _top(side)]
+    return Group(*parts, Text(""), *_common(comparison))
+
+
+def _identities(comparison: Comparison) -> Table:
+    table = _table("", comparison.first.name, comparison.second.name, fold=True)
+    for part in comparison.identity:
+        style = "" if not part.differs else "bold red" if part.decides else "yellow"
+        mark = "* " if part.differs else "  "
+        table.add_row(Text(mark + part.what), Text(part.first), Text(part.second), style=style)
+    return table
+
+
+def _verdict(comparison: Comparison) -> Iterator[Text]:
+    first, second = comparison.first, comparison.second
+    if not comparison.comparable:
+        decisive = [part.what for part in comparison.identity if part.differs and part.decides]
+        differ = "differs" if len(decisive) == 1 else "differ"
+        yield Text(f"Scores do NOT compare: {', '.join(decisive)} {differ}.", style="bold red")
+    elif first.best is None and second.best is None:
+        yield Text("Neither has a complete trial yet.", style="bold")
+    elif comparison.better is None:
+        yield Text(f"Equal best scores: {score(first.best)}.", style="bold")
+    elif comparison.better == first.name:
+        yield from _ahead(comparison, first, second)
+    else:
+        yield from _ahead(comparison, second, first)
+
+
+def _ahead(comparison: Comparison, better: Side, other: Side) -> Iterator[Text]:
+    if better.best is None or not other.best:
+        yield Text(f"{better.name} is ahead: {score(better.best)}; {other.name} has no complete trial yet.")
+        return
+    margin = better.best / other.best
+    style = "bold" if comparison.tie else "bold green"
+    yield Text(
+        f"{better.name} is ahead: {score(better.best)}, {margin - 1:.1%} above {other.name}.", style=style
+    )
+    if comparison.tie:
+        yield Text(
+            "A tie: the 95 % intervals of the two latencies leave open which is better.", style="yellow"
+        )
+    ratio = comparison.median_ratio
+    if ratio is not None and abs(log(ratio)) >= log(margin):
+        yield Text(
+            f"Networks measured by both differ in latency by as much (factor {ratio:.3f} in the median).",
+            style="yellow",
+        )
+
+
+def _spendings(comparison: Comparison) -> Table:
+    table = _table("", comparison.first.name, comparison.second.name)
+    sides = (comparison.first, comparison.second)
+    table.add_row("best Final Score", *(score(side.best) for side in sides))
+    table.add_row("epochs", *(str(side.epochs) for side in sides))
+    table.add_row("training, s", *(f"{side.training_s:.0f}" for side in sides))
+    for state in comparison.first.counts:
+        amounts = [side.counts[state] for side in sides]
+        if any(amounts):
+            table.add_row(f"trials {state}", *map(str, amounts))
+    return table
+
+
+def _milestones(comparison: Comparison) -> Table:
+    """At equal cost; 100 % is all that the cheaper of the two has spent."""
+    table = _table("best so far, after training", comparison.first.name, comparison.second.name)
+    for milestone in comparison.milestones:
+        after = f"{milestone.share:4.0%}  {milestone.training_s:.0f} s"
+        table.add_row(after, score(milestone.first), score(milestone.second))
+    return table
+
+
+def _top(side: Side) -> RenderableType:
+    if not side.top:
+        return Text(f"{side.name}: no complete trial")
+    table = _table(f"best of {side.name}: trial", "score", "si-RMSE", "ms", "network")
+    for found in side.top:
+        table.add_row(*_cells(found))
+    return table
+
+
+def _cells(found: Finalist) -> tuple[str, ...]:
+    figures = (score(found.final_score), number(found.si_rmse, 4), latency(found.latency_ms))
+    return (str(found.trial), *figures, found.architecture_hash)
+
+
+def _common(comparison: Comparison) -> Iterator[RenderableType]:
+    common = comparison.common
+    if not common:
+        yield Text("They measured no network in common.")
+        return
+    first, second = comparison.first.name, comparison.second.name
+    table = _table("network, untrained", f"{first}, ms", f"{second}, ms", "ratio", "95 % CI")
+    for network in common[:_NETWORKS]:
+        overlap = {True: "overlap", False: "apart", None: "-"}[network.intervals_overlap]
+        figures = (latency(network.first_ms), latency(network.second_ms), f"{network.ratio:.3f}")
+        table.add_row(network.architecture_hash, *figures, overlap)
+    yield table
+    ratios = [network.ratio for network in common]
+    apart = sum(network.intervals_overlap is False for network in common)
+    yield Text(
+        f"{count(len(common), 'network')} in common: ratio {comparison.median_ratio:.3f} in the median, "
+        f"{min(ratios):.3f} to {max(ratios):.3f}; {apart} with intervals apart"
+    )
+
+
+def _table(*columns: str, fold: bool = False) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    table.add_column(columns[0], no_wrap=True)
+    for name in columns[1:]:
+        table.add_column(name, justify="left" if fold or name == "network" else "right", overflow="fold")
+    return table
