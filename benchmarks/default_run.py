@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from sweep.engine.run import installed_versions
+from sweep.engine.identity import installed_versions
 from sweep.lifecycle import TrialState, read_journal, replay
 from sweep.lifecycle.events import TrialCompleted, TrialProposed
 

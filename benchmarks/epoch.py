@@ -12,8 +12,11 @@ import time
 from pathlib import Path
 
 from sweep.data import default_cache, load_dataset, prepare_dataset
-from sweep.search import Proposer
+from sweep.lifecycle import SweepState
+from sweep.search.ports import Start
+from sweep.search.proposer import make_proposer
 from sweep.space import load_space
+from sweep.space.samplers import RandomSampler
 
 ROUNDS = 3
 
@@ -43,7 +46,10 @@ def epoch_seconds(dataset_path: Path, threads: int) -> float:
 
     from sweep.training.trainer import Trainer
 
-    proposal = Proposer(load_space("mobilenetv3"), seed=0).propose({})
+    space = load_space("mobilenetv3")
+    proposal = make_proposer(
+        space, RandomSampler(kind="random"), 0, max_epochs=1, starts=[Start(space.start_from[0], "start")]
+    ).propose(SweepState())
     if proposal is None:
         raise RuntimeError("the bundled space proposes nothing")
     trainer = Trainer(

@@ -19,9 +19,12 @@ from device_farm.local import LocalFarm
 from device_farm.types import MeasurementSettings, Target
 from sweep.data import default_cache, load_dataset, prepare_dataset
 from sweep.engine.quiet import QuietHost
-from sweep.search import Proposer
+from sweep.lifecycle import SweepState
+from sweep.search.ports import Start
+from sweep.search.proposer import make_proposer
 from sweep.space import load_space
 from sweep.space.candidate import Candidate
+from sweep.space.samplers import RandomSampler
 
 ROUNDS = 3
 SETTINGS = MeasurementSettings(interval_width=0.0001, min_invocations=100, sampling_seconds=2.0)
@@ -59,7 +62,10 @@ def export_first_candidate(folder: Path, dataset_path: Path) -> Path:
 
 def first_candidate() -> Candidate:
     """The bundled space's first candidate."""
-    proposal = Proposer(load_space("mobilenetv3"), seed=0).propose({})
+    space = load_space("mobilenetv3")
+    proposal = make_proposer(
+        space, RandomSampler(kind="random"), 0, max_epochs=1, starts=[Start(space.start_from[0], "start")]
+    ).propose(SweepState())
     if proposal is None:
         raise RuntimeError("the bundled space proposes nothing")
     return proposal.candidate

@@ -11,12 +11,13 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without a Python that has TFLite 2.5.0, a GPU or emulation, the tests that need it are deselected."""
+    """Tests that need what this machine lacks (TFLite 2.5.0, a GPU, emulation, PostgreSQL) are deselected."""
     missing = [
         marker
         for marker, present in (
             ("tflite25", bool(os.environ.get("DEPTH_SWEEP_TFLITE25_PYTHON"))),
             ("gpu", Path("/dev/nvidiactl").exists()),
+            ("postgres", any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))),
             ("arm64", bool(os.environ.get("DEPTH_SWEEP_ARM64_ROOT"))),
         )
         if not present

@@ -78,6 +78,8 @@ def load_cells() -> Cells:
     measured = read_measurements()
     modelled_ms = _fit(executed, works, measured)
     latency_ms = np.where(works, modelled_ms * _residuals(modelled_ms, works, measured), 0.0)
+    for cell, measured_ms in measured.items():
+        latency_ms[cell] = measured_ms if works[cell] else 0.0
     return Cells(operations, live, works, _depth(live), latency_ms, modelled_ms)
 
 
@@ -131,12 +133,10 @@ def _fit(
 def _residuals(
     modelled_ms: NDArray[np.float64], works: NDArray[np.bool_], measured: dict[int, float]
 ) -> NDArray[np.float64]:
-    """Measured over modelled latency: a cell's own, or one of a similar cell drawn once and for all."""
+    """Measured over modelled latency of a similar cell, drawn once and for all."""
     known = np.array(sorted((cell for cell in measured if works[cell]), key=lambda cell: modelled_ms[cell]))
     ratios = np.array([measured[int(cell)] for cell in known]) / modelled_ms[known]
     position = np.searchsorted(modelled_ms[known], modelled_ms) - SIMILAR // 2
     first = np.clip(position, 0, len(known) - SIMILAR)
     drawn = np.random.default_rng(201).integers(0, SIMILAR, len(modelled_ms))
-    residuals = ratios[first + drawn]
-    residuals[known] = ratios
-    return np.asarray(residuals, dtype=np.float64)
+    return np.asarray(ratios[first + drawn], dtype=np.float64)
