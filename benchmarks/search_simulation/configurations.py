@@ -28,14 +28,17 @@ def presets(problem: Problem) -> tuple[Start, ...]:
     return tuple(Start(candidate.assignment, "start") for candidate in candidates[:PRESETS])
 
 
-OURS: Final = Configuration(CompositeSampler(kind="composite"))
-"""The project's search as it is by default."""
+OURS: Final = Configuration(
+    CompositeSampler(kind="composite"), rungs=(1, 3, 9, MAX_EPOCHS), reduction_factor=4
+)
+"""The project's search as it is recommended; rungs and reduction factor were chosen on tuning seeds."""
 
 ABLATIONS: Final[Mapping[str, Configuration]] = {
     "tpe": replace(OURS, sampler=TPESampler(kind="tpe")),
     "tpe-multivariate": replace(OURS, sampler=TPESampler(kind="tpe", multivariate=True, group=True)),
     "nsga2": replace(OURS, sampler=NSGA2Sampler(kind="nsga2")),
     "random-sampler": replace(OURS, sampler=RandomSampler(kind="random")),
+    "rungs-3-9-by-3": replace(OURS, rungs=RUNGS, reduction_factor=REDUCTION_FACTOR),
     "no-rungs": replace(OURS, rungs=(MAX_EPOCHS,)),
     "hyperband": replace(OURS, hyperband=True),
     "lookahead-2": replace(OURS, lookahead=2),
@@ -50,11 +53,17 @@ ADMISSION: Final[Mapping[str, Configuration]] = {
 """The project's search with admission at a stated risk."""
 
 
-def _stock(problem: Problem, budget_s: float) -> Run:
+def _stock(
+    problem: Problem,
+    budget_s: float,
+    grace_period: int = RUNGS[0],
+    reduction_factor: float = REDUCTION_FACTOR,
+) -> Run:
     from .rivals import compete
     from .stock_ray import StockRay  # Ray takes seconds to import
 
-    return compete(StockRay(problem.seed), problem, budget_s)
+    ray = StockRay(problem.seed, grace_period=grace_period, reduction_factor=reduction_factor)
+    return compete(ray, problem, budget_s)
 
 
 def _optuna(problem: Problem, budget_s: float) -> Run:
@@ -89,7 +98,14 @@ def _random(problem: Problem, budget_s: float) -> Run:
     return compete(PlainOptuna(Sampler(seed=problem.seed), NopPruner()), problem, budget_s)
 
 
-RIVALS: Final[Mapping[str, Method]] = {"stock": _stock, "optuna": _optuna, "gp": _gp, "random": _random}
+RIVALS: Final[Mapping[str, Method]] = {
+    "stock": _stock,
+    "stock-1-by-4": partial(_stock, grace_period=1, reduction_factor=4),
+    "stock-3-by-4": partial(_stock, grace_period=3, reduction_factor=4),
+    "optuna": _optuna,
+    "gp": _gp,
+    "random": _random,
+}
 
 
 def all_methods() -> dict[str, Method]:

@@ -29,9 +29,15 @@ class StandInTrial:
 
 
 class StockRay:
-    """Serves `rivals.Rival`. The leaderboard is Ray's: the best last reported score of all trials."""
+    """Serves `rivals.Rival`. The leaderboard is Ray's: the best last reported score of all trials.
 
-    def __init__(self, seed: int) -> None:
+    Rungs are ``grace_period`` epochs and its multiples by powers of ``reduction_factor``; Ray's own defaults are
+    1 and 4.
+    """
+
+    def __init__(
+        self, seed: int, *, grace_period: int = RUNGS[0], reduction_factor: float = REDUCTION_FACTOR
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._search = OptunaSearch(
             space=lambda trial: dict(define_by_run(trial)), metric=METRIC, mode="max", seed=seed
@@ -41,8 +47,8 @@ class StockRay:
             metric=METRIC,
             mode="max",
             max_t=MAX_EPOCHS,
-            grace_period=RUNGS[0],
-            reduction_factor=REDUCTION_FACTOR,
+            grace_period=grace_period,
+            reduction_factor=reduction_factor,
         )
         self._trials: list[StandInTrial] = []
 

@@ -138,6 +138,9 @@ class TrialCompleted:
     flags: Sequence[str] = ()
     test: Mapping[str, Json] | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "flags", tuple(self.flags))  # JSON knows lists only
+
 
 @dataclass(frozen=True)
 class FinalistMeasured:

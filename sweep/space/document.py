@@ -21,7 +21,7 @@ from sweep.space.constraint import ConstraintText
 from sweep.space.derive import group_of
 from sweep.space.domain import Primitive
 from sweep.space.forms import Count, Explain, Form, Group, Line, Share, fail
-from sweep.space.samplers import Sampler, TPESampler
+from sweep.space.samplers import CompositeSampler, Sampler
 from sweep.space.warm_start import WarmStart
 
 Name = Annotated[
@@ -140,7 +140,9 @@ class Document(Form):
     rungs: Rungs | None = Field(
         default=None, description="Early stopping by rungs; absent: every trial trains to the last epoch."
     )
-    sampler: Sampler = Field(default=TPESampler(kind="tpe"), description="Who proposes candidates.")
+    sampler: Sampler = Field(
+        default=CompositeSampler(kind="composite"), description="Who proposes candidates."
+    )
     constraints: tuple[ConstraintText, ...] = Field(
         default=(), description="What every candidate must keep, such as latency_ms <= 50 or size_mb <= 3."
     )

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -54,6 +54,7 @@ predictions = st.one_of(
 )
 
 
+@settings(deadline=None)  # the plain loop is slow on a busy machine
 @given(predictions, targets)
 def test_the_metrics_equal_a_plain_loop_over_floats(prediction: np.ndarray, target: np.ndarray) -> None:
     expected = metrics_by_loop(prediction, target)

@@ -141,6 +141,28 @@ def test_what_is_pending_counts_as_observed_at_its_mean() -> None:
     np.testing.assert_allclose(variance, expected_variance, rtol=1e-3)
 
 
+def test_the_variance_of_a_difference_is_that_of_the_dense_formula() -> None:
+    lengths = [3, 9, 3, 27]
+    features, curves, h = some_features(22, 5), some_curves(23, lengths), some_hyperparameters(24, 3)
+    # The dense formula takes the new candidate, the fifth, as a trial without an epoch.
+    nothing = (np.empty(0), np.empty(0))
+    covariance, with_final, _ = dense_process(features, [*curves, nothing], h)
+    z = features / np.exp(h.log[:3])[GROUPS]
+    distance = math.sqrt(5) * np.linalg.norm(z[:, None] - z[None, :], axis=2)
+    kernel = h.linear * z @ z.T + (1 + distance + distance**2 / 3) * np.exp(-distance)
+    prior = h.variances[0] * (kernel + h.own[0] * np.eye(5)) + LEVEL
+    posterior = prior - with_final.T @ np.linalg.solve(covariance, with_final)
+    slopes = np.array([0.0, 1.5, 0.0, 0.0, -0.7])  # 1.5 of trial 1, 0.7 of the new one
+
+    process = Process(Observed(features[:4], GROUPS, project(curves, MAX_EPOCHS)), h)
+    joint = process.predict_beside(features[4:], 1)
+    ours = joint.difference_variance(np.array([0.7]), 1.5)
+    assert ours[0] == pytest.approx(slopes @ posterior @ slopes, rel=1e-4)
+    assert joint.trial_mean == pytest.approx(process.predict_observed()[0][1], rel=1e-6)
+    np.testing.assert_allclose(joint.mean, process.predict(features[4:])[0])
+    np.testing.assert_allclose(joint.variance, process.predict(features[4:])[1])
+
+
 def test_the_fit_has_no_slope_and_finds_the_parameter_that_matters() -> None:
     features = some_features(18, 60)
     values = np.sin(7 * features[:, 2]) + np.random.default_rng(19).normal(0, 0.05, 60)

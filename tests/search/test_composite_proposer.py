@@ -12,6 +12,7 @@ from tests_search_spaces import CONDITIONAL, ToySpace
 from sweep.lifecycle.events import TrialAdmitted, TrialInfeasible
 from sweep.search.composite import CompositeProposer, CompositeSettings
 from sweep.search.composite.encoding import Encoding
+from sweep.search.composite.model import SCORE_PER_SI_RMSE
 from sweep.search.ports import Start
 from sweep.space import IntegerRange, Options, Parameter, Primitive, RandomSuggest
 from sweep.space.constraint import Constraint
@@ -185,8 +186,26 @@ def test_a_candidate_under_way_leaves_less_to_learn_nearby() -> None:
     code = encoding.encode([SPACE.sample(RandomSuggest(1))])
     nobody = encoding.encode([])
     alone, accompanied = model.predict(code, nobody), model.predict(code, code)
-    assert accompanied.score[0] == pytest.approx(alone.score[0], abs=0.05)  # the mean of a log-normal
-    assert accompanied.score_deviation[0] < 0.8 * alone.score_deviation[0]
+    assert accompanied.gain.tolist() == alone.gain.tolist()
+    assert accompanied.gain_deviation[0] < 0.9 * alone.gain_deviation[0]
+
+
+def test_what_is_unknown_of_all_candidates_alike_does_not_keep_the_search_at_home() -> None:
+    """Nothing is trained beyond the first rung: the end of every curve is unknown, and by the same amount."""
+    runs, proposer = Runs(), composite(11)
+    for _ in range(20):
+        number = runs.propose(proposer)
+        runs.admit(number)
+        runs.train(number, RUNG)
+    model = proposer.model(runs.sweep.state)
+    assert model is not None
+    _, deviation = model.predict_final(model.trials[model.best]) or (math.nan, math.nan)
+    encoding = Encoding(SPACE.parameters())
+    near = dict(model.trials[model.best].assignment)
+    near["recipe.rate"] = float(near["recipe.rate"]) * 1.05
+    belief = model.predict(encoding.encode([near]), encoding.encode([]))
+    assert belief.gain_deviation[0] < 0.2 * -SCORE_PER_SI_RMSE * deviation
+    assert runs.best > 0.96 * BEST
 
 
 def test_a_trial_trained_in_part_has_a_predicted_end() -> None:

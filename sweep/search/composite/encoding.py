@@ -14,6 +14,7 @@ as far from both ends: the choice that closed it tells the rows apart.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -83,17 +84,32 @@ class Encoding:
 
     def features(self, codes: Floats, prefix: str = "") -> Floats:
         """Features of the parameters whose path starts with ``prefix``, (rows, features)."""
-        blocks = [
-            _features(parameter, codes[:, column])
-            for column, parameter in enumerate(self.parameters)
-            if parameter.path.startswith(prefix)
-        ]
-        return np.concatenate(blocks, axis=1) if blocks else np.zeros((len(codes), 0))
+        plan = self._plan
+        chosen = self._chosen(prefix)
+        values = codes[:, plan.columns[chosen]]
+        places = values / plan.spans[chosen] - 0.5
+        parabolas = 4 * places**2 - 1 / 3
+        matches = (values == plan.options[chosen]) * math.sqrt(0.5)
+        forms = plan.forms[chosen]
+        return np.nan_to_num(np.where(forms == _MATCH, matches, np.where(forms == _PLACE, places, parabolas)))
 
     def groups(self, prefix: str = "") -> Indices:
         """For each feature of `features`, the index of its parameter among those with the prefix."""
-        chosen = [parameter for parameter in self.parameters if parameter.path.startswith(prefix)]
-        return np.repeat(np.arange(len(chosen)), [_width(parameter) for parameter in chosen])
+        columns = self._plan.columns[self._chosen(prefix)]
+        return np.asarray(np.unique(columns, return_inverse=True)[1])
+
+    def _chosen(self, prefix: str) -> npt.NDArray[np.bool_]:
+        """Which features belong to parameters whose path starts with ``prefix``."""
+        matching = np.array([p.path.startswith(prefix) for p in self.parameters], dtype=np.bool_)
+        return matching[self._plan.columns]
+
+    @cached_property
+    def _plan(self) -> "_Plan":
+        entries = [(column, *form) for column, p in enumerate(self.parameters) for form in _forms(p)]
+        columns, forms, options, spans = zip(*entries, strict=True) if entries else ((), (), (), ())
+        return _Plan(
+            np.array(columns, dtype=np.intp), np.array(forms), np.array(options), np.array(spans, dtype=float)
+        )
 
     def _conditions(self) -> list[tuple[int, int, int]]:
         """(column, column of its choice, index of the option that opens it), in the space's order."""
@@ -181,23 +197,32 @@ def _integer_codes(domain: IntegerRange, numbers: Floats) -> Floats:
     return (place - low) / (high - low) if high > low else np.zeros_like(numbers)
 
 
-def _is_ordered(domain: Options) -> bool:
-    """Whether the options are numbers, which the space lists in ascending order."""
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in domain.values)
+_MATCH, _PLACE, _PARABOLA = range(3)
 
 
-def _width(parameter: Parameter) -> int:
-    domain = parameter.domain
-    if isinstance(domain, Options):
-        return 1 if _is_ordered(domain) else domain.size
-    return 2
+@dataclass(frozen=True)
+class _Plan:
+    """How each feature follows from a code row; one entry each.
+
+    Attributes:
+        columns: the code that it looks at.
+        forms: 1 over the square root of 2 where the code is an option's (match), the place in the range, or the
+            place's parabola.
+        options: what a match looks for.
+        spans: the highest code, for places.
+    """
+
+    columns: Indices
+    forms: npt.NDArray[np.int_]
+    options: npt.NDArray[np.int_]
+    spans: Floats
 
 
-def _features(parameter: Parameter, codes: Floats) -> Floats:
+def _forms(parameter: Parameter) -> list[tuple[int, int, float]]:
+    """(form, option, span) of each feature of a parameter."""
     domain = parameter.domain
     if not isinstance(domain, Options):
-        place = codes - 0.5
-        return np.nan_to_num(np.stack([place, 4 * place**2 - 1 / 3], axis=1))
-    if _is_ordered(domain):
-        return np.nan_to_num(codes / max(domain.size - 1, 1) - 0.5)[:, None]
-    return np.asarray((codes[:, None] == np.arange(domain.size)) * math.sqrt(0.5))
+        return [(_PLACE, 0, 1.0), (_PARABOLA, 0, 1.0)]
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in domain.values):
+        return [(_PLACE, 0, float(max(domain.size - 1, 1)))]  # the space lists numbers in ascending order
+    return [(_MATCH, option, 1.0) for option in range(domain.size)]

@@ -10,6 +10,7 @@ from itertools import takewhile
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it comes without types
 
 from sweep.lifecycle import SweepState, Trial, TrialState
 from sweep.search.composite.encoding import Coded, Encoding
@@ -24,7 +25,7 @@ from sweep.space.constraint import Constraint
 
 Floats = npt.NDArray[np.float64]
 
-_WAITING = (TrialState.PROPOSED, TrialState.ADMITTED, TrialState.TRAINING)
+_WAITING = (TrialState.PROPOSED, TrialState.ADMITTED, TrialState.TRAINING, TrialState.PAUSED)
 _RANDOM_TRIES = 200
 _LEAST_TRAINED = 2
 
@@ -59,6 +60,9 @@ class CompositeProposer:
         self._starts, self._constraints = tuple(starts), tuple(constraints)
         self._coded = Coded(Encoding(space.parameters()))
         self._fits: dict[int, Fits] = {}
+        # Matrices of some hundred rows gain nothing from more threads, which wait for each other on a busy
+        # machine; and the last digits of a sum, so the proposals, would depend on their number.
+        self._threads = ThreadpoolController()
 
     @property
     def library_seconds(self) -> float:
@@ -70,6 +74,10 @@ class CompositeProposer:
 
         None if neither the pool nor 200 random draws hold one that is possible and new.
         """
+        with self._threads.limit(limits=1, user_api="blas"):
+            return self._propose(state)
+
+    def _propose(self, state: SweepState) -> Proposal | None:
         number = len(state.trials)
         seen = {trial.candidate_hash for trial in state.trials.values()}
         suggest = RandomSuggest(mixed_seed(self._seed, number))
@@ -83,6 +91,10 @@ class CompositeProposer:
 
     def model(self, state: SweepState) -> ScoreModel | None:
         """What is believed of scores in this state; None while too little is known."""
+        with self._threads.limit(limits=1, user_api="blas"):
+            return self._model(state)
+
+    def _model(self, state: SweepState) -> ScoreModel | None:
         trials = tuple(state.trials.values())
         evidence = Evidence.of(trials)
         fits = self._fits_of(trials)
@@ -122,7 +134,7 @@ class CompositeProposer:
         working = sum(not is_broken(trial) for trial in state.trials.values())
         if working < self._settings.startup_trials:
             return
-        model = self.model(state)
+        model = self._model(state)
         if model is None:
             return
         number = len(state.trials)
