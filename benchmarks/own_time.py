@@ -130,7 +130,7 @@ def run(root: Path, sampler: Sampler, trials: int, slots: int, beside: MlflowBes
             train(driver, spec, ledger.state.trials[spec.trial].epoch)
             own_s = driver.deciding_seconds - beside.seconds
             count = len(ledger.state.trials)
-            marks.append(Mark(count, own_s, proposer.library_seconds, beside.seconds, memory_mb()))
+            marks.append(Mark(count, own_s, proposer.optuna_seconds, beside.seconds, memory_mb()))
     return marks
 
 

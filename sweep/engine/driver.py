@@ -110,12 +110,12 @@ class Driver:
     @property
     def optuna_seconds(self) -> float:
         """Time spent inside Optuna so far."""
-        return self._proposer.library_seconds
+        return self._proposer.optuna_seconds
 
     @property
     def deciding_seconds(self) -> float:
         """The driver's own time so far: deciding and recording, without what Optuna took."""
-        return self._deciding_s - self._proposer.library_seconds
+        return self._deciding_s - self._proposer.optuna_seconds
 
     @property
     def stopping(self) -> bool:

@@ -19,7 +19,7 @@ class FixedProposer:
         self._starts = tuple(starts)
 
     @property
-    def library_seconds(self) -> float:
+    def optuna_seconds(self) -> float:
         """No library is asked."""
         return 0.0
 

@@ -44,7 +44,7 @@ class OptunaProposer:
         self._in_library = Stopwatch()
 
     @property
-    def library_seconds(self) -> float:
+    def optuna_seconds(self) -> float:
         """Time spent inside Optuna so far."""
         return self._in_library.seconds
 

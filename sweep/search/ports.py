@@ -67,7 +67,7 @@ class Proposes(Protocol):
     """Proposes candidates that the sweep has not seen; a pure function of the state, the seed and the space."""
 
     @property
-    def library_seconds(self) -> float:
+    def optuna_seconds(self) -> float:
         """Time spent inside optimisation libraries (Optuna) so far."""
 
     def propose(self, state: SweepState) -> Proposal | None:

@@ -65,7 +65,7 @@ class CompositeProposer:
         self._threads = ThreadpoolController()
 
     @property
-    def library_seconds(self) -> float:
+    def optuna_seconds(self) -> float:
         """No optimisation library is asked."""
         return 0.0
 
