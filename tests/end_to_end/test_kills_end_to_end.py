@@ -69,20 +69,18 @@ def carries(process: psutil.Process, mark: str) -> bool:
 
 
 class Sweep:
-    """The miniature with an order to find out among its finalists."""
+    """The miniature, which has an order to find out among its finalists."""
 
     def __init__(self, root: Path, data: Path) -> None:
         self.runs = root / "runs"
         self.directory = self.runs / "mini"
         self._data = data
-        self._space = root / "space.yaml"
-        self._space.write_text(f"{SPACE.read_text()}finalists: {{top: 2, rounds: 3}}\n")
 
     def start(self) -> subprocess.Popen[str]:
         """Begin the sweep, or go on with it."""
         if (self.directory / "journal.jsonl").exists():
             return start_sweep("resume", "mini", "--runs", self.runs)
-        return start_sweep("run", self._space, "--data", self._data, "--runs", self.runs, "--name", "mini")
+        return start_sweep("run", SPACE, "--data", self._data, "--runs", self.runs, "--name", "mini")
 
     def lines(self) -> list[bytes]:
         """The journal's whole lines."""
