@@ -63,10 +63,11 @@ def best(
 ) -> None:
     """Write the best trial's TFLite file."""
     from sweep.lifecycle import read_state
+    from sweep.search.finalists import standing
 
     with explained_errors():
         directory = existing_sweep(runs, name)
-        trial = read_state(directory).best
+        trial = next(iter(standing(read_state(directory))), None)
         if trial is None or trial.completion is None:
             raise UsageError(f"sweep {name} has no complete trial yet; see: sweep leaderboard {name}")
         check_output_file("--output", output)

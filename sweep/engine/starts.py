@@ -6,7 +6,8 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-from sweep.lifecycle import JournalError, SweepState, Trial, TrialState, read_state
+from sweep.lifecycle import JournalError, SweepState, Trial, read_state
+from sweep.search.finalists import standing
 from sweep.search.ports import Start
 from sweep.space import Problem, Space, SpaceError
 from sweep.space.problems import one_of, show
@@ -38,9 +39,8 @@ def first_trials(space: Space, runs: Path) -> tuple[Start, ...]:
 
 def winners(state: SweepState, top: int) -> tuple[Trial, ...]:
     """The best ``top`` complete trials, one per candidate, the best first."""
-    complete = state.in_state(TrialState.COMPLETE)
     best: dict[str, Trial] = {}
-    for trial in sorted(complete, key=lambda trial: (-(trial.final_score or 0.0), trial.number)):
+    for trial in standing(state):
         best.setdefault(trial.candidate_hash, trial)
     return tuple(best.values())[:top]
 

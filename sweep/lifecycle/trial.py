@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
-from statistics import median
 
 from sweep.lifecycle.events import (
     AttemptEnded,
@@ -133,25 +132,16 @@ class Trial:
 
     @property
     def final_score(self) -> float | None:
-        """The Final Score of the exported file at its best-known latency; None unless the trial is complete."""
-        if self.completion is None:
-            return None
-        if not self.finals:
-            return self.completion.final_score
-        return (
-            self.completion.final_score * self.completion.latency_ms / self._final_latency_ms(self.completion)
-        )
+        """The Final Score of the exported file; None unless the trial is complete."""
+        return self.completion.final_score if self.completion else None
 
     @property
     def latency_ms(self) -> float | None:
-        """The best-known latency: of the final file (a finalist's of all its rounds), else the admission's."""
-        if self.completion is None:
-            return self.admission_latency_ms
-        return self._final_latency_ms(self.completion)
+        """The best-known latency: of the final file, else of the admission's.
 
-    def _final_latency_ms(self, completion: TrialCompleted) -> float:
-        """The median over the finalist's rounds; they alone were taken side by side with its rivals'."""
-        return median(final.latency_ms for final in self.finals) if self.finals else completion.latency_ms
+        A finalist's rounds do not change it: they compare finalists with each other, and with nobody else.
+        """
+        return self.completion.latency_ms if self.completion else self.admission_latency_ms
 
     @property
     def size_mb(self) -> float | None:

@@ -254,18 +254,11 @@ def _finalists(state: SweepState) -> Iterable[Finalist]:
 
 def _score_interval(trial: Trial) -> tuple[float, float] | None:
     """The score is inversely proportional to the latency; the si-RMSE on given frames has no error."""
-    bounds = _final_interval_ms(trial)
+    bounds = trial.completion.measurement.get("interval_ms") if trial.completion else None
     if bounds is None or trial.final_score is None or trial.latency_ms is None:
         return None
     scale = trial.final_score * trial.latency_ms
     return scale / bounds[1], scale / bounds[0]
-
-
-def _final_interval_ms(trial: Trial) -> tuple[float, float] | None:
-    """The interval of the exported file's latency; of a finalist, what the intervals of all rounds cover."""
-    measured = trial.finals or ((trial.completion,) if trial.completion else ())
-    bounds = [found for one in measured if (found := one.measurement.get("interval_ms"))]
-    return (min(low for low, _ in bounds), max(high for _, high in bounds)) if bounds else None
 
 
 def _curve(records: Sequence[Record], state: SweepState) -> tuple[tuple[float, float], ...]:

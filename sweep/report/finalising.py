@@ -124,7 +124,7 @@ def _candidate(trials: Sequence[Trial]) -> FinalCandidate:
         ),
         test=_split(
             _spread(test["metrics"]["si_rmse"] for _, test in tested),
-            _spread(_test_score(trial, test) for trial, test in tested),
+            _spread(float(test["final_score"]) for _, test in tested),
         ),
         test_frames=int(tested[0][1]["frames"]) if tested else None,
     )
@@ -132,13 +132,6 @@ def _candidate(trials: Sequence[Trial]) -> FinalCandidate:
 
 def _test_of(trial: Trial) -> Mapping[str, Json] | None:
     return trial.completion.test if trial.completion else None
-
-
-def _test_score(trial: Trial, test: Mapping[str, Json]) -> float:
-    """At the best-known latency, as `Trial.final_score`: a finalist's rounds count here as well."""
-    if trial.completion is None or trial.latency_ms is None:
-        raise ValueError(f"trial {trial.number} is not complete")
-    return float(test["final_score"]) * trial.completion.latency_ms / trial.latency_ms
 
 
 def _spread(values: Iterable[float | None]) -> Spread | None:

@@ -17,6 +17,7 @@ from sweep.report.finalising import candidates_json, candidates_table
 from sweep.report.flags import flag_legend, flag_marks
 from sweep.report.rows import LeaderboardRow, leaderboard_rows, row_json
 from sweep.report.text import interval, latency, number, one_line, score
+from sweep.search.finalists import standing
 
 _METRICS: Final = (("si-RMSE", 4), ("RMSE", 2), ("LOG10", 4), ("REL", 4))
 _FIGURES: Final = ("score", *(name for name, _ in _METRICS), "ms")
@@ -49,7 +50,7 @@ def leaderboard_json(state: SweepState) -> dict[str, Json]:
         "measured_on_this_machine": facts.this_machine,
         "max_epochs": facts.max_epochs,
         "identity": dict(state.started.identity),
-        "best": state.best.number if state.best else None,
+        "best": next((trial.number for trial in standing(state)), None),
         **final,
         "trials": [row_json(row) for row in leaderboard_rows(state)],
     }
@@ -112,8 +113,8 @@ def _legend(rows: Sequence[LeaderboardRow]) -> Iterator[str]:
     if any(row.tied for row in rows):
         yield "=: tied; latency intervals, or finalists' rounds, leave the order open"
     if any(row.finalist_rounds for row in rows):
-        yield "rN: finalist, measured afresh in N rounds, in turn with its rivals; ms is their"
-        yield "    median, and 95 % CI what the rounds' intervals span"
+        yield "rN: finalist, measured afresh in N rounds, in turn with its rivals; they"
+        yield "    decide the order of finalists, and change no figure"
     yield from flag_legend(flag for row in rows for flag in row.flags)
     if any(row.final_score is None and row.partial_score is not None for row in rows):
         yield "~ partial score: what the last trained epoch promised, not a Final Score"

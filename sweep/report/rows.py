@@ -7,7 +7,7 @@ from typing import Final
 
 from sweep.lifecycle import SweepState, Trial, TrialState
 from sweep.lifecycle.events import Json
-from sweep.search.finalists import ranks
+from sweep.search.finalists import ranks, standing
 
 _ORDER: Final = (
     TrialState.COMPLETE,
@@ -71,14 +71,14 @@ class LeaderboardRow:
 
 
 def leaderboard_rows(state: SweepState) -> tuple[LeaderboardRow, ...]:
-    """All trials: complete ones by Final Score, then those under way, then those that ended early."""
-    ordered = sorted(state.trials.values(), key=_sort_key)
-    complete = [trial for trial in ordered if trial.state is TrialState.COMPLETE]
+    """All trials: complete ones as they stand, then those under way, then those that ended early."""
+    complete = standing(state)
+    others = (trial for trial in state.trials.values() if trial.state is not TrialState.COMPLETE)
     places = ranks(complete)
     shared = Counter(places)
     return (
         *(_row(trial, rank, tied=shared[rank] > 1) for trial, rank in zip(complete, places, strict=True)),
-        *(_row(trial, None, tied=False) for trial in ordered[len(complete) :]),
+        *(_row(trial, None, tied=False) for trial in sorted(others, key=_sort_key)),
     )
 
 
@@ -90,23 +90,12 @@ def row_json(row: LeaderboardRow) -> dict[str, Json]:
 
 
 def latency_interval(trial: Trial) -> tuple[float, float] | None:
-    """The interval that goes with the trial's best-known latency, in ms; None: none, or one that drifted.
-
-    A finalist's rounds differ by more than each one's interval says, so all of their intervals are spanned.
-    """
-    if trial.finals:
-        found = [_interval_of(final.measurement) for final in trial.finals]
-        whole = [bounds for bounds in found if bounds is not None]
-        if len(whole) < len(found):
-            return None
-        return min(low for low, _ in whole), max(high for _, high in whole)
+    """The interval that goes with the trial's best-known latency, in ms; None: none, or one that drifted."""
     return _interval_of((trial.completion.measurement if trial.completion else trial.admission) or {})
 
 
 def _sort_key(trial: Trial) -> tuple[int, float, float, int]:
-    partial = trial.partial_score or 0.0
-    progress = trial.epoch if trial.final_score is None else trial.final_score
-    return (_ORDER.index(trial.state), -progress, -partial, trial.number)
+    return (_ORDER.index(trial.state), -float(trial.epoch), -(trial.partial_score or 0.0), trial.number)
 
 
 def _row(trial: Trial, rank: int | None, *, tied: bool) -> LeaderboardRow:

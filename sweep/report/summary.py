@@ -11,6 +11,7 @@ from sweep.report.facts import facts_of
 from sweep.report.finalising import winner_lines
 from sweep.report.rows import leaderboard_rows
 from sweep.report.text import count, duration, latency, number, one_line, score
+from sweep.search.finalists import standing
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _ended_how(ended: SweepEnded) -> str:
 
 
 def _best_lines(state: SweepState, baselines: BaselineFigures | None) -> Iterator[str]:
-    best = state.best
+    best = next(iter(standing(state)), None)
     if best is None or best.completion is None or state.started is None:
         yield "No trial is complete, so there is no Final Score yet."
         return

@@ -7,8 +7,8 @@ the differences within rounds count (paired t interval of the logarithms, 95 %).
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
-from statistics import fmean, stdev
+from itertools import pairwise, takewhile
+from statistics import fmean, median, stdev
 
 from scipy.special import stdtrit
 
@@ -23,6 +23,16 @@ def finalists(state: SweepState, top: int) -> tuple[Trial, ...]:
     """The ``top`` complete trials, best score first."""
     complete = state.in_state(TrialState.COMPLETE)
     return tuple(sorted(complete, key=lambda trial: (-(trial.final_score or 0.0), trial.number))[:top])
+
+
+def standing(state: SweepState) -> tuple[Trial, ...]:
+    """All complete trials, the best first: by score, but those that took turns at the top by their rounds.
+
+    Rounds measure nobody but finalists, so they never move one past a trial that had none.
+    """
+    complete = finalists(state, len(state.complete))
+    top = tuple(takewhile(lambda trial: len(trial.finals) >= MIN_ROUNDS, complete))
+    return (*sorted(top, key=lambda trial: (-_score_in_rounds(trial), trial.number)), *complete[len(top) :])
 
 
 def next_finalist(state: SweepState, top: int, rounds: int) -> Trial | None:
@@ -66,7 +76,8 @@ def ranks(ordered: Sequence[Trial]) -> tuple[int, ...]:
 
 
 def _any_tie(rivals: Sequence[Trial]) -> bool:
-    return any(tied(better, worse) for better, worse in pairwise(rivals))
+    order = sorted(rivals, key=lambda trial: -_score_in_rounds(trial))
+    return any(tied(better, worse) for better, worse in pairwise(order))
 
 
 def _tied_in_rounds(better: Trial, worse: Trial, rounds: int) -> bool:
@@ -77,6 +88,11 @@ def _tied_in_rounds(better: Trial, worse: Trial, rounds: int) -> bool:
     ]
     quantile = float(stdtrit(rounds - 1, (1 + CONFIDENCE) / 2))
     return fmean(differences) <= quantile * stdev(differences) / math.sqrt(rounds)
+
+
+def _score_in_rounds(trial: Trial) -> float:
+    """The logarithm of the Final Score at the median latency of the trial's rounds."""
+    return _log_accuracy(trial) - math.log(median(final.latency_ms for final in trial.finals))
 
 
 def _log_accuracy(trial: Trial) -> float:

@@ -5,8 +5,6 @@ It knows numbers and phases only. `apply` says whether an event may happen, and 
 
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from sweep.lifecycle import Event
 from sweep.lifecycle.events import (
     AttemptEnded,
@@ -37,20 +35,12 @@ class ModelTrial:
     crashes: int = 0
     losses: int = 0
     finals: list[float] = field(default_factory=list)
-    latency_ms: float = 0.0
     pruned_by: str | None = None
     target: int = 0
     checkpoint: str | None = None
     score: float | None = None
     reason: str = ""
     has_files: bool = True
-
-    @property
-    def final_score(self) -> float | None:
-        """The score at the median latency of the finalist's rounds, where there are any."""
-        if self.score is None or not self.finals:
-            return self.score
-        return self.score * self.latency_ms / float(np.median(self.finals))
 
 
 @dataclass
@@ -138,7 +128,6 @@ class Model:
             )
         if isinstance(event, TrialCompleted):
             trial.phase, trial.score = "complete", event.final_score
-            trial.latency_ms = event.latency_ms
             for other in self.trials:
                 other.finals = []  # a newcomer: whoever the finalists are now, they take turns anew
             return phase == "trained"

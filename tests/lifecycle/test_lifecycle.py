@@ -200,7 +200,7 @@ class Sweeps(RuleBasedStateMachine):
             assert [final.latency_ms for final in trial.finals] == expected.finals
             assert trial.pruned_by == expected.pruned_by
             assert [epoch.score for epoch in trial.epochs] == expected.epochs
-            assert (trial.checkpoint, trial.final_score) == (expected.checkpoint, expected.final_score)
+            assert (trial.checkpoint, trial.final_score) == (expected.checkpoint, expected.score)
             assert (trial.reason, trial.has_files) == (expected.reason, expected.has_files)
 
     @invariant()
@@ -236,7 +236,7 @@ class Sweeps(RuleBasedStateMachine):
 
     @invariant()
     def the_best_is_a_complete_trial_that_none_exceeds(self) -> None:
-        complete = [trial.final_score for trial in self.model.trials if trial.phase == "complete"]
+        complete = [trial.score for trial in self.model.trials if trial.phase == "complete"]
         assert (self.state.best.final_score if self.state.best else None) == max(complete, default=None)
 
     def teardown(self) -> None:

@@ -155,16 +155,13 @@ def test_milestones_agree_with_adding_up_trial_by_trial(first, second) -> None:
     ]
 
 
-def test_a_finalist_counts_with_the_latency_of_its_rounds() -> None:
-    rounds = [
-        FinalistMeasured(0, 1, 20.0, measurement(20.0)),
-        FinalistMeasured(0, 2, 20.0, measurement(20.0)),
-    ]
+def test_rounds_of_finalists_compare_within_a_sweep_only() -> None:
+    rounds = [FinalistMeasured(0, number, 20.0, measurement(20.0)) for number in (1, 2, 3)]
     found = compared([*sweep_with((0.3, 10.0, 400.0)), *rounds], sweep_with((0.3, 10.0, 300.0)))
     best = found.first.top[0]
-    assert (best.final_score, best.latency_ms, found.better) == (200.0, 20.0, "b")
-    assert best.score_interval == pytest.approx((200.0 * 20.0 / 20.25, 200.0 * 20.0 / 19.5))
-    assert found.milestones[-1] == Milestone(1.0, 37.0, 200.0, 300.0)
+    assert (best.final_score, best.latency_ms, found.better) == (400.0, 10.0, "a")
+    assert best.score_interval == pytest.approx((400.0 * 10 / 10.25, 400.0 * 10 / 9.5))
+    assert found.milestones[-1] == Milestone(1.0, 37.0, 400.0, 300.0)
 
 
 @pytest.mark.parametrize(("other", "tie"), [(405.0, True), (500.0, False)])

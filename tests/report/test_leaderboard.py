@@ -8,8 +8,8 @@ from report_journals import finalised, searched
 from report_sweep import completed, every_ending, final_state, started, trained
 
 from sweep.judging.score import TABLE_1
-from sweep.lifecycle import Event, SweepState
-from sweep.lifecycle.events import FinalistMeasured, TrialCompleted
+from sweep.lifecycle import SweepState
+from sweep.lifecycle.events import TrialCompleted
 from sweep.report.leaderboard import leaderboard_json, leaderboard_table
 from sweep.report.rows import LeaderboardRow, leaderboard_rows
 
@@ -183,9 +183,9 @@ def test_a_latency_that_moved_while_it_was_measured_is_marked(show):
 WITH_EVERY_MARK_AT_80 = """\
  # trial  score si-RMSE RMSE  LOG10    REL    ms     95 % CI  MB state
 ─────────────────────────────────────────────────────────────────────────────
-1=     0  990.1  0.3000 3.50 0.1250 0.2500 10.10  9.50-10.45 1.5 complete r3
-1=     1  990.1  0.3000 3.50 0.1250 0.2500 10.10  9.50-10.55 1.5 complete r3
- 3     2  709.2  0.3000 3.50 0.1250 0.2500 14.10 13.50-14.45 1.5 complete r3
+1=     0 1000.0  0.3000 3.50 0.1250 0.2500 10.00  9.50-10.25 1.5 complete r3
+1=     1  980.4  0.3000 3.50 0.1250 0.2500 10.20  9.70-10.45 1.5 complete r3
+ 3     2  714.3  0.3000 3.50 0.1250 0.2500 14.00 13.50-14.25 1.5 complete r3
  4     3  125.0  0.4000 3.50 0.1250 0.2500 20.00 19.50-20.25 1.5 complete m
        9 ~100.0       -    -      -      -  9.50   9.00-9.75 1.2 training 1/4
       11      -       -    -      -      - 20.50 20.00-20.75 1.2 admitted 0/4
@@ -196,8 +196,8 @@ WITH_EVERY_MARK_AT_80 = """\
        6      -       -    -      -      - 15.50 15.00-15.75 1.2 not trained
        8      -       -    -      -      - 17.50 17.00-17.75 1.2 infeasible
 =: tied; latency intervals, or finalists' rounds, leave the order open
-rN: finalist, measured afresh in N rounds, in turn with its rivals; ms is their
-    median, and 95 % CI what the rounds' intervals span
+rN: finalist, measured afresh in N rounds, in turn with its rivals; they
+    decide the order of finalists, and change no figure
 m: latency intervals before and after training disagree; the one after counts
 ~ partial score: what the last trained epoch promised, not a Final Score
 1 stopped before training: cannot beat the best
@@ -226,20 +226,11 @@ def test_tied_trials_share_a_rank_and_say_so_as_plain_data():
     ]
 
 
-def test_a_finalist_shows_the_median_of_its_rounds_and_what_their_intervals_span():
-    row = leaderboard_rows(final_state(searched()))[0]
-    assert (row.finalist_rounds, row.runtime_ms, row.runtime_interval_ms) == (3, 10.1, (9.5, 10.45))
-    assert row.final_score == pytest.approx(2 ** (-20 * 0.3) * 640_000 / 10.1)
-
-
-def test_a_finalist_with_a_round_that_drifted_has_no_interval():
-    def drifted(event: Event) -> Event:
-        is_it = isinstance(event, FinalistMeasured) and (event.trial, event.round) == (0, 2)
-        return replace(event, measurement={"interval_ms": None}) if is_it else event
-
-    rows = {row.trial: row for row in leaderboard_rows(final_state(map(drifted, searched())))}
-    assert rows[0].runtime_interval_ms is None
-    assert rows[1].runtime_interval_ms == (9.5, 10.55)
+def test_rounds_of_a_finalist_are_counted_and_change_no_figure():
+    rows = {row.trial: row for row in leaderboard_rows(final_state(searched()))}
+    assert (rows[0].finalist_rounds, rows[0].runtime_ms) == (3, 10.0)
+    assert rows[0].runtime_interval_ms == (9.5, 10.25)
+    assert rows[0].final_score == 1000.0
 
 
 def test_the_json_says_which_rule_stopped_a_trial_and_what_is_flagged():

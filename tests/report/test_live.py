@@ -235,7 +235,7 @@ def test_the_screen_never_outgrows_the_terminal(show, height, events):
 def test_the_screen_shows_where_candidates_are_and_counts_what_was_not_trained_apart(show):
     lines = show(screen(FACTS, final_state(searched()), 150.0, height=40), width=120).splitlines()
     assert lines[2:5] == [
-        "2:30 of 10:00   7 of 11 trials done, 2 not trained   best score 990.1 (trial 0)",
+        "2:30 of 10:00   7 of 11 trials done, 2 not trained   best score 1000.0 (trial 0)",
         "under way  1 with the farm, 1 ahead, 1 training, 0 paused, 0 judging",
         "ended      4 complete, 3 pruned, 1 stopped before training, 1 breaking a constraint",
     ]

@@ -79,7 +79,7 @@ def test_what_was_not_trained_counts_apart_and_a_tie_at_the_top_is_told():
         "Sweep demo is finished: 10 trials (4 complete, 3 pruned).\n"
         "Besides, 1 stopped before training: cannot beat the best.\n"
         "Besides, 1 infeasible: breaks a constraint.\n"
-        "Best: trial 0, Final Score 990.1: si-RMSE 0.3000 at 10.10 ms.\n"
+        "Best: trial 0, Final Score 1000.0: si-RMSE 0.3000 at 10.00 ms.\n"
         "Tied with trial 1: their order is not significant.\n"
         "Latency is measured"
     )

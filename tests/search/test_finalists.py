@@ -13,7 +13,7 @@ from tests_search_builder import MAX_EPOCHS, SweepBuilder
 from sweep.judging.score import final_score
 from sweep.lifecycle import Trial
 from sweep.lifecycle.events import FinalistMeasured, TrialCompleted
-from sweep.search.finalists import MIN_ROUNDS, finalists, next_finalist, ranks, tied
+from sweep.search.finalists import MIN_ROUNDS, finalists, next_finalist, ranks, standing, tied
 
 TOP = 3
 
@@ -173,15 +173,22 @@ def test_nobody_and_one_trial_have_ranks(finals: Finals) -> None:
     assert ranks(finals.by_score()) == (1,)
 
 
-def test_the_score_of_a_finalist_is_that_of_its_median_round(finals: Finals) -> None:
+def test_rounds_decide_the_order_of_finalists_and_change_no_score(finals: Finals) -> None:
     finals.finished(0.3, 10.0)
-    finals.finished(0.3, 10.0)
+    finals.finished(0.3, 10.1)
+    finals.finished(0.3, 11.0)
+    assert [trial.number for trial in standing(finals.state)] == [0, 1, 2]
     finals.rounds([(12.0, 9.0), (8.0, 9.0), (11.0, 9.0)])
+    assert [trial.number for trial in standing(finals.state)] == [1, 0, 2]
     trial = finals.state.trials[0]
-    assert trial.latency_ms == 11.0
-    assert trial.final_score == pytest.approx(final_score(0.3, 11.0), rel=1e-12)
-    assert trial.completion is not None
-    assert trial.completion.final_score == final_score(0.3, 10.0)
+    assert (trial.latency_ms, trial.final_score) == (10.0, final_score(0.3, 10.0))
+
+
+def test_trials_that_took_no_turns_never_move_ahead_of_those_that_did(finals: Finals) -> None:
+    for latency_ms in (10.0, 10.1, 10.2):
+        finals.finished(0.3, latency_ms)
+    finals.rounds([(30.0, 31.0)] * MIN_ROUNDS)
+    assert [trial.number for trial in standing(finals.state)] == [0, 1, 2]
 
 
 def test_a_newcomer_makes_all_rounds_begin_again(finals: Finals) -> None:
