@@ -16,7 +16,7 @@ from sweep.search.history import STUDY_NAME, History, HistoryStorage
 from sweep.search.ports import Network, Proposal, SearchSpace, Start
 from sweep.search.samplers import Method
 from sweep.search.seeds import mixed_seed
-from sweep.space import Assignment, ImpossibleCandidate, Primitive, RandomSuggest, Suggest
+from sweep.space import Assignment, FixedSuggest, ImpossibleCandidate, Primitive, RandomSuggest, Suggest
 
 RANDOM_TRIES = 200
 """Uniform draws after the sampler knows nothing new. If none of them is new either, then with 95 % confidence
@@ -78,7 +78,7 @@ class OptunaProposer:
         for _ in range(self._method.tries):
             with self._in_library:
                 asked = study.ask()
-            suggest = _Fixed(fixed, _Asked(asked, self._in_library))
+            suggest = FixedSuggest(fixed, _Asked(asked, self._in_library))
             assignment = self._space.sample(suggest)
             if found := self._new(assignment, seen):
                 return found
@@ -135,24 +135,3 @@ class _Asked:
     def real(self, name: str, low: float, high: float, log: bool) -> float:
         with self._in_library:
             return self._trial.suggest_float(name, low, high, log=log)
-
-
-class _Fixed:
-    """The space's `Suggest` port that knows some answers itself."""
-
-    def __init__(self, fixed: Mapping[str, Primitive], otherwise: Suggest) -> None:
-        self._fixed = fixed
-        self._otherwise = otherwise
-
-    def categorical(self, name: str, options: Sequence[Primitive]) -> Primitive:
-        return self._fixed[name] if name in self._fixed else self._otherwise.categorical(name, options)
-
-    def integer(self, name: str, low: int, high: int, step: int, log: bool) -> int:
-        if name in self._fixed:
-            return int(self._fixed[name])
-        return self._otherwise.integer(name, low, high, step, log)
-
-    def real(self, name: str, low: float, high: float, log: bool) -> float:
-        if name in self._fixed:
-            return float(self._fixed[name])
-        return self._otherwise.real(name, low, high, log)

@@ -22,7 +22,7 @@ from sweep.space.duration import format_duration, parse_duration
 from sweep.space.load import bundled_spaces, load_space, parse_space
 from sweep.space.problems import ImpossibleCandidate, Problem, SpaceError
 from sweep.space.space import Space
-from sweep.space.suggest import RandomSuggest
+from sweep.space.suggest import FixedSuggest, RandomSuggest
 
 __all__ = [
     "Assignment",
@@ -30,6 +30,7 @@ __all__ = [
     "Condition",
     "Document",
     "Domain",
+    "FixedSuggest",
     "ImpossibleCandidate",
     "IntegerRange",
     "Options",

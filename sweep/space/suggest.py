@@ -1,10 +1,10 @@
-"""A source of random values for a space."""
+"""Sources of values for a space."""
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sweep.space.domain import Primitive
+from sweep.space.domain import Primitive, Suggest
 
 
 class RandomSuggest:
@@ -31,3 +31,24 @@ class RandomSuggest:
 
     def _log_uniform(self, low: float, high: float) -> float:
         return math.exp(self._random.uniform(math.log(low), math.log(high)))
+
+
+class FixedSuggest:
+    """Implements `sweep.space.Suggest`: keeps to fixed values, and asks somebody else for the rest."""
+
+    def __init__(self, fixed: Mapping[str, Primitive], otherwise: Suggest) -> None:
+        self._fixed = fixed
+        self._otherwise = otherwise
+
+    def categorical(self, name: str, options: Sequence[Primitive]) -> Primitive:
+        return self._fixed[name] if name in self._fixed else self._otherwise.categorical(name, options)
+
+    def integer(self, name: str, low: int, high: int, step: int, log: bool) -> int:
+        if name in self._fixed:
+            return int(self._fixed[name])
+        return self._otherwise.integer(name, low, high, step, log)
+
+    def real(self, name: str, low: float, high: float, log: bool) -> float:
+        if name in self._fixed:
+            return float(self._fixed[name])
+        return self._otherwise.real(name, low, high, log)

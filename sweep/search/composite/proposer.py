@@ -20,7 +20,7 @@ from sweep.search.composite.pool import Promise, most_promising
 from sweep.search.composite.settings import CompositeSettings
 from sweep.search.ports import Network, Proposal, SearchSpace, Start
 from sweep.search.seeds import mixed_seed
-from sweep.space import Assignment, ImpossibleCandidate, Primitive, RandomSuggest
+from sweep.space import Assignment, FixedSuggest, ImpossibleCandidate, Primitive, RandomSuggest
 from sweep.space.constraint import Constraint
 
 Floats = npt.NDArray[np.float64]
@@ -124,7 +124,7 @@ class CompositeProposer:
     def _draws(self, suggest: RandomSuggest, fixed: Mapping[str, Primitive]) -> Iterator[Assignment]:
         """Random assignments that keep to what is ``fixed``."""
         for _ in range(_RANDOM_TRIES):
-            assignment = self._space.sample(Fixed(fixed, suggest))
+            assignment = self._space.sample(FixedSuggest(fixed, suggest))
             yield assignment
             if len(fixed) == len(assignment):
                 return  # nothing was drawn
@@ -163,21 +163,3 @@ class CompositeProposer:
             known = Evidence(most_telling(known.trained, most), (), most_telling(known.tried, most))
             self._fits[anchor] = fit_models(self._coded, known, self._max_epochs)
         return self._fits[anchor]
-
-
-class Fixed:
-    """The space's `Suggest` port that keeps to fixed values and draws the rest."""
-
-    def __init__(self, fixed: Mapping[str, Primitive], rest: RandomSuggest) -> None:
-        self._fixed, self._rest = fixed, rest
-
-    def categorical(self, name: str, options: Sequence[Primitive]) -> Primitive:
-        return self._fixed[name] if name in self._fixed else self._rest.categorical(name, options)
-
-    def integer(self, name: str, low: int, high: int, step: int, log: bool) -> int:
-        return (
-            int(self._fixed[name]) if name in self._fixed else self._rest.integer(name, low, high, step, log)
-        )
-
-    def real(self, name: str, low: float, high: float, log: bool) -> float:
-        return float(self._fixed[name]) if name in self._fixed else self._rest.real(name, low, high, log)
