@@ -11,6 +11,7 @@ from sweep.space.samplers import CompositeSampler, NSGA2Sampler, RandomSampler, 
 
 from .methods import Method, Run
 from .ours import Configuration, search
+from .parts import PARTS
 from .problems import MAX_EPOCHS, REDUCTION_FACTOR, RUNGS, Problem, make_problem
 
 PRESETS: Final = 3
@@ -44,8 +45,9 @@ ABLATIONS: Final[Mapping[str, Configuration]] = {
     "lookahead-2": replace(OURS, lookahead=2),
     "extrapolation": replace(OURS, admission=AdmissionPolicy(extrapolation_risk=0.05)),
     "presets": replace(OURS, starts=presets),
+    **{name: replace(OURS, parts=switch) for name, switch in PARTS.items()},
 }
-"""The project's search with one part exchanged."""
+"""The project's search with one part exchanged, or off."""
 
 ADMISSION: Final[Mapping[str, Configuration]] = {
     f"admission-{risk:g}": replace(OURS, admission=AdmissionPolicy(risk=risk)) for risk in (0.01, 0.05)

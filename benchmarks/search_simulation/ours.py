@@ -22,6 +22,7 @@ from sweep.search.proposer import make_proposer
 from sweep.space.samplers import Sampler
 
 from .methods import ADMISSION_S, FINAL_S, START_S, Rejections, Run, Scribe
+from .parts import Switch, everything
 from .problems import ADMISSION_SPREAD, MAX_EPOCHS, REDUCTION_FACTOR, RUNGS, Problem
 from .space import SimulatedCandidate, read_candidate
 from .virtual_time import WORKERS, OutOfBudget, Process, Simulation, UseBoard, UseGpu, WaitForChange
@@ -42,6 +43,7 @@ class Configuration:
         min_full: trials taken to full fidelity at least.
         admission: which trials stop before or during training.
         starts: presets that are tried first; whether they are any good is the problem's secret.
+        parts: while this is entered, parts of the composite sampler are off.
     """
 
     sampler: Sampler
@@ -52,11 +54,12 @@ class Configuration:
     min_full: int = 3
     admission: AdmissionPolicy = field(default_factory=AdmissionPolicy)
     starts: Callable[[Problem], tuple[Start, ...]] = lambda _: ()
+    parts: Switch = everything
 
 
 def search(configuration: Configuration, problem: Problem, budget_s: float) -> Run:
     """Run one sweep until its budget is spent."""
-    with tempfile.TemporaryDirectory(prefix="search-simulation-") as folder:
+    with tempfile.TemporaryDirectory(prefix="search-simulation-") as folder, configuration.parts():
         room = _Room(configuration, problem, Simulation(budget_s), Path(folder))
         return room.run()
 

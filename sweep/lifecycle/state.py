@@ -3,10 +3,11 @@
 from bisect import insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
+from sweep.lifecycle.complete import CompleteTrials
 from sweep.lifecycle.events import (
     AttemptEnded,
     Event,
@@ -18,7 +19,7 @@ from sweep.lifecycle.events import (
     TrialsAdded,
 )
 from sweep.lifecycle.journal import read_journal
-from sweep.lifecycle.trial import IllegalEvent, Trial, TrialState, advance, propose
+from sweep.lifecycle.trial import UNFINISHED_STATES, IllegalEvent, Trial, TrialState, advance, propose
 
 _BROKEN = (TrialState.FAILED, TrialState.INFEASIBLE)
 
@@ -27,7 +28,7 @@ _BROKEN = (TrialState.FAILED, TrialState.INFEASIBLE)
 class SweepState:
     """All trials by number, in order of proposal, and what the sweep itself is doing.
 
-    ``unfinished``, ``complete``, ``tried`` and ``scores`` follow from ``trials`` and spare a walk over them all.
+    ``waiting``, ``complete``, ``tried`` and ``scores`` follow from ``trials`` and spare a walk over them all.
     """
 
     started: SweepStarted | None = None
@@ -37,10 +38,9 @@ class SweepState:
     requests: frozenset[str] = frozenset()
     trials_added: int = 0
     """Candidates added to the number in the latest settings."""
-    unfinished: dict[int, Trial] = field(default_factory=dict)
-    """The trials that are not final, by number."""
-    complete: dict[int, Trial] = field(default_factory=dict)
-    """The complete trials, by number, in order of proposal."""
+    waiting: Mapping[TrialState, Mapping[int, Trial]] = field(default_factory=dict)
+    """The trials that are not final, by state and number."""
+    complete: CompleteTrials = field(default_factory=CompleteTrials)
     tried: int = 0
     """Trials that count against the number of trials: see `Trial.was_tried`."""
     scores: Mapping[int, tuple[tuple[float, int], ...]] = field(default_factory=dict)
@@ -57,14 +57,20 @@ class SweepState:
         """The trials in any of ``states``, in order of proposal."""
         if states == (TrialState.COMPLETE,):
             return tuple(self.complete.values())
-        final = any(state.is_final for state in states)
-        among = self.trials if final else self.unfinished
-        return tuple(trial for trial in among.values() if trial.state in states)
+        if any(state.is_final for state in states):
+            return tuple(trial for trial in self.trials.values() if trial.state in states)
+        found = (trial for state in states for trial in self.waiting.get(state, {}).values())
+        return tuple(sorted(found, key=attrgetter("number")))
 
-    @cached_property
+    @property
+    def unfinished(self) -> dict[int, Trial]:
+        """The trials that are not final, by number, in order of proposal."""
+        return {trial.number: trial for trial in self.in_state(*UNFINISHED_STATES)}
+
+    @property
     def best(self) -> Trial | None:
         """The complete trial with the highest Final Score; of equals the earlier one."""
-        return max(self.complete.values(), key=lambda trial: trial.final_score or 0.0, default=None)
+        return self.complete.best
 
 
 def fold(state: SweepState, event: Event, time: float) -> SweepState:
@@ -107,22 +113,28 @@ def _forget_finals(state: SweepState) -> SweepState:
 def _with(state: SweepState, trial: Trial) -> SweepState:
     """The state with ``trial`` in its new form, and everything that follows from it."""
     before = state.trials.get(trial.number)
-    unfinished = {**state.unfinished, trial.number: trial}
-    if trial.state.is_final:
-        del unfinished[trial.number]
     complete = state.complete
     if trial.state is TrialState.COMPLETE:
-        complete = {**complete, trial.number: trial}
-        if trial.number not in state.complete:
-            complete = dict(sorted(complete.items()))
+        complete = complete.with_trial(trial)
     return replace(
         state,
         trials={**state.trials, trial.number: trial},
-        unfinished=unfinished,
+        waiting=_waiting(state.waiting, before, trial),
         complete=complete,
         tried=state.tried + trial.was_tried - (before.was_tried if before else 0),
         scores=_scores(state.scores, before, trial),
     )
+
+
+def _waiting(
+    waiting: Mapping[TrialState, Mapping[int, Trial]], before: Trial | None, trial: Trial
+) -> Mapping[TrialState, Mapping[int, Trial]]:
+    moved = dict(waiting)
+    if before is not None and before.state in moved:
+        moved[before.state] = {n: t for n, t in moved[before.state].items() if n != trial.number}
+    if not trial.state.is_final:
+        moved[trial.state] = {**moved.get(trial.state, {}), trial.number: trial}
+    return moved
 
 
 def _scores(

@@ -52,7 +52,7 @@ class TrialState(StrEnum):
 
 
 FINAL_STATES = frozenset({TrialState.COMPLETE, TrialState.PRUNED, TrialState.INFEASIBLE, TrialState.FAILED})
-_UNFINISHED = frozenset(TrialState) - FINAL_STATES
+UNFINISHED_STATES = frozenset(TrialState) - FINAL_STATES
 
 TRANSITIONS: Mapping[type[TrialEvent], frozenset[TrialState]] = {
     TrialAdmitted: frozenset({TrialState.PROPOSED}),
@@ -63,7 +63,7 @@ TRANSITIONS: Mapping[type[TrialEvent], frozenset[TrialState]] = {
     FinalistMeasured: frozenset({TrialState.COMPLETE}),
     TrialPruned: frozenset({TrialState.PROPOSED, TrialState.ADMITTED, TrialState.PAUSED}),
     TrialInfeasible: frozenset({TrialState.PROPOSED, TrialState.ADMITTED, TrialState.TRAINED}),
-    TrialFailed: _UNFINISHED,
+    TrialFailed: UNFINISHED_STATES,
     FilesRemoved: FINAL_STATES,
 }
 

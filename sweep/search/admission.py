@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sweep.lifecycle import SweepState, Trial
+from sweep.lifecycle import SweepState, Trial, TrialState
 from sweep.search.plausible import (
-    finished_trials,
     lowest_final,
     lowest_latency_ms,
     lowest_plausible,
@@ -34,6 +33,11 @@ class AdmissionPolicy:
     risk: float | None = None
     extrapolation_risk: float | None = None
 
+    @property
+    def states_in_training(self) -> tuple[TrialState, ...]:
+        """States in which `in_training` may have a verdict; none where extrapolation is off."""
+        return () if self.extrapolation_risk is None else (TrialState.PAUSED,)
+
     def at_admission(self, state: SweepState, trial: Trial) -> Verdict | None:
         """The verdict on an admitted trial that was not trained yet; None: it may be trained."""
         broken = broken_constraint(self.constraints, trial)
@@ -45,7 +49,7 @@ class AdmissionPolicy:
         if best is None or best.final_score is None:
             return None
         latency_ms = lowest_latency_ms(trial)
-        si_rmse = lowest_plausible(finished_trials(state), latency_ms, self.risk)
+        si_rmse = lowest_plausible(state.complete.finished, latency_ms, self.risk)
         if si_rmse is None:
             return None
         return _hopeless(si_rmse, latency_ms, best.final_score, best.number)
@@ -57,7 +61,7 @@ class AdmissionPolicy:
         best = state.best
         if best is None or best.final_score is None:
             return None
-        finished = finished_trials(state)
+        finished = state.complete.finished
         si_rmse = lowest_final(finished, trial.epoch, trial.epochs[-1].si_rmse, self.extrapolation_risk)
         if si_rmse is None:
             return None

@@ -71,7 +71,7 @@ class Planner:
         if len(state.in_state(TrialState.TRAINING)) >= self.limits.slots:
             return None
         costs = _costs(state, remaining_s)
-        going_on = (*interrupted(state.unfinished.values()), *self._promotions(state, remaining_s))
+        going_on = (*interrupted(state.in_state(TrialState.PAUSED)), *self._promotions(state, remaining_s))
         for trial in going_on:
             if self._fits(trial, costs, remaining_s):
                 return self._attempt(trial)
@@ -102,7 +102,8 @@ class Planner:
     def stopped(self, state: SweepState) -> tuple[tuple[Trial, Verdict], ...]:
         """The trials that should stop now, each with why: at admission, or by extrapolation while paused."""
         found: list[tuple[Trial, Verdict]] = []
-        for trial in state.in_state(TrialState.ADMITTED, TrialState.PAUSED):
+        states = (TrialState.ADMITTED, *self.admission.states_in_training)
+        for trial in state.in_state(*states):
             ask = self.admission.in_training if trial.epochs else self.admission.at_admission
             verdict = ask(state, trial)
             if verdict is not None:

@@ -7,33 +7,15 @@ because the quantiles of Student's t say next to nothing there.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from sweep.judging.score import final_score
-from sweep.lifecycle import SweepState, Trial
+from sweep.lifecycle import Finished, Trial
 
 MIN_FINISHED = 6
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A trial that reached full fidelity: its latency, and si-RMSE after each epoch; the last is the final one."""
-
-    latency_ms: float
-    si_rmse: tuple[float, ...]
-
-
-def finished_trials(state: SweepState) -> tuple[Finished, ...]:
-    """What the complete trials teach."""
-    return tuple(
-        Finished(trial.latency_ms, trial.si_rmse_curve)
-        for trial in state.complete.values()
-        if trial.latency_ms is not None and trial.epochs
-    )
 
 
 def lowest_plausible(finished: Sequence[Finished], latency_ms: float, risk: float) -> float | None:

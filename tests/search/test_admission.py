@@ -11,7 +11,7 @@ from scipy import stats
 from tests_search_builder import SweepBuilder
 
 from sweep.judging.score import final_score
-from sweep.lifecycle import Trial
+from sweep.lifecycle import Finished, Trial
 from sweep.lifecycle.events import (
     AttemptEnded,
     AttemptStarted,
@@ -22,8 +22,6 @@ from sweep.lifecycle.events import (
 from sweep.search.admission import AdmissionPolicy, Verdict, broken_constraint
 from sweep.search.plausible import (
     MIN_FINISHED,
-    Finished,
-    finished_trials,
     lowest_final,
     lowest_latency_ms,
     lowest_plausible,
@@ -217,7 +215,7 @@ def test_what_finished_trials_teach_is_read_off_the_complete_ones(curves: Curves
     for trial in known:
         curves.completed(trial)
     curves.trained(curves.admitted(4.0), [0.9, 0.8], 6)
-    assert finished_trials(curves.state) == tuple(known)
+    assert curves.state.complete.finished == tuple(known)
 
 
 def test_a_slow_candidate_is_hopeless_and_the_verdict_says_why(curves: Curves) -> None:
