@@ -186,6 +186,10 @@ class _Worker:
                 return explain_connection_failure(
                     error.details(), self._config.farm, self._config.credentials
                 )
+            case grpc.StatusCode.INTERNAL:
+                # gRPC for asyncio may lose the words of an ending that meets a write
+                # (https://github.com/grpc/grpc/issues/36066). The next attempt hears them.
+                return "the coordinator ended the connection, and its words were lost"
             case _:
                 return f"the coordinator refuses this worker: {error.details()}"
 

@@ -73,10 +73,18 @@ async def call(
     service: str = "device_farm.v1.Farm",
     kind: str = "unary_unary",
     metadata: Any = None,
+    *,
+    expect_refusal: bool = False,
 ) -> bytes | grpc.aio.AioRpcError:
-    """What the server answers to ``b"hello"``: that, or its error."""
+    """What the server answers to ``b"hello"``: that, or its error.
+
+    Nothing is sent on a stream that should be refused: where a server refuses it just as the client writes, gRPC
+    for asyncio may lose the server's words (https://github.com/grpc/grpc/issues/36066).
+    """
     invoke = getattr(channel, kind)(f"/{service}/{kind}")
-    message: Any = b"hello" if kind.startswith("unary") else iter([b"hello"])
+    message: Any = b"hello"
+    if kind.startswith("stream"):
+        message = silence() if expect_refusal else iter([b"hello"])
     running = invoke(message, metadata=metadata, timeout=CALL_TIMEOUT)
     try:
         if kind.endswith("unary"):
@@ -167,7 +175,7 @@ def key_pair_valid(begins_in: timedelta, ends_in: timedelta) -> KeyPair:
     return KeyPair("device-farm", certificate.decode(), key.decode())
 
 
-async def endless() -> AsyncIterator[bytes]:
-    """An upload that never ends, nor floods: gRPC may report a broken write before the refusal."""
-    yield bytes(1024)
+async def silence() -> AsyncIterator[bytes]:
+    """Requests that never come."""
     await asyncio.Event().wait()
+    yield b""
