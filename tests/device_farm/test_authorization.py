@@ -8,7 +8,7 @@ import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from secure_server import KINDS, call, silence, serving
+from secure_server import KINDS, call, serving, silence
 
 from device_farm.coordinator.authority import Authority, hash_token, open_authority
 from device_farm.coordinator.authorization import ALLOWED_ROLES, Refusal, refusal_of
