@@ -48,7 +48,7 @@ class Configuration:
 
     sampler: Sampler
     rungs: tuple[int, ...] = RUNGS
-    reduction_factor: float = REDUCTION_FACTOR
+    reduction_factor: float | tuple[float, ...] = REDUCTION_FACTOR
     hyperband: bool = False
     lookahead: int = 1
     min_full: int = 3

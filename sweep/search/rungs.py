@@ -1,7 +1,8 @@
 """The rung policy: which paused trials deserve more epochs. Pure functions over a sweep's state.
 
 Asynchronous successive halving (Li et al. 2020), on the Final Score instead of the loss: of all trials that
-reached a rung, the best ``1 / reduction_factor`` go on. A trial that is not good enough yet stays paused and
+reached a rung, the best ``1 / reduction_factor`` go on. The factor may differ from rung to rung: a lower one at the
+first rungs keeps more of those whose early epochs mislead. A trial that is not good enough yet stays paused and
 may still be promoted when weaker trials arrive. When no new trial will start any more (`closing`), at least
 ``min_full`` of the trials are taken to full fidelity.
 
@@ -22,12 +23,15 @@ from sweep.lifecycle import SweepState, Trial, TrialState
 class RungPolicy:
     """Rungs in epochs, strictly increasing; the last one is full fidelity.
 
+    ``reduction_factor`` is one for all rungs, or one for each from the first on, of which the last serves the rungs
+    that have none.
+
     Raises:
-        ValueError: rungs not increasing from at least 1, or a reduction factor of 1 or less.
+        ValueError: rungs not increasing from at least 1, or a reduction factor of 1 or less, or none.
     """
 
     epochs: tuple[int, ...]
-    reduction_factor: float
+    reduction_factor: float | tuple[float, ...]
     min_full: int
     hyperband: bool = False
 
@@ -35,13 +39,22 @@ class RungPolicy:
         increasing = all(low < high for low, high in zip(self.epochs, self.epochs[1:], strict=False))
         if not self.epochs or self.epochs[0] < 1 or not increasing:
             raise ValueError(f"rungs {list(self.epochs)} must increase from at least 1")
-        if self.reduction_factor <= 1:
+        if not self._factors or min(self._factors) <= 1:
             raise ValueError(f"reduction factor {self.reduction_factor} must be above 1")
 
     @property
     def max_epochs(self) -> int:
         """Full fidelity."""
         return self.epochs[-1]
+
+    @property
+    def _factors(self) -> tuple[float, ...]:
+        factor = self.reduction_factor
+        return factor if isinstance(factor, tuple) else (factor,)
+
+    def reduction_at(self, rung: int) -> float:
+        """Of this many trials at the rung, the best one goes on."""
+        return self._factors[min(self.epochs.index(rung), len(self._factors) - 1)]
 
     def first_rung(self, trial: int) -> int:
         """The rung at which the trial of this number is compared for the first time."""
@@ -78,7 +91,7 @@ def promotable(policy: RungPolicy, state: SweepState, *, closing: bool) -> tuple
 
 
 def _quota(policy: RungPolicy, state: SweepState, rung: int, closing: bool) -> int:
-    quota = int(len(state.scores.get(rung, ())) / policy.reduction_factor)
+    quota = int(len(state.scores.get(rung, ())) / policy.reduction_at(rung))
     return max(quota, policy.min_full) if closing else quota
 
 

@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    Discriminator,
     Field,
     PlainSerializer,
+    Tag,
     WithJsonSchema,
     create_model,
     model_validator,
@@ -81,14 +83,23 @@ class Budget(Form):
     )
 
 
+Factor = Annotated[int, Field(ge=2, strict=True)]
+Factors = Annotated[
+    Annotated[Factor, Tag("<one>")] | Annotated[tuple[Factor, ...], Field(min_length=1), Tag("<several>")],
+    Discriminator(lambda value: "<several>" if isinstance(value, list | tuple) else "<one>"),
+]
+
+
 class Rungs(Form):
     """The rung policy: the epochs at which trials are compared, and what share of them goes on."""
 
     epochs: tuple[Count, ...] = Field(
         min_length=1, description="Epochs, ascending; the last one is budget.max_epochs."
     )
-    reduction_factor: Annotated[int, Field(ge=2, strict=True)] = Field(
-        default=2, description="Of this many trials at a rung, the best one goes on to the next."
+    reduction_factor: Factors = Field(
+        default=2,
+        description="Of this many trials at a rung, the best one goes on to the next; a list: one factor for each "
+        "rung from the first on, the last of which serves all further rungs.",
     )
     policy: Literal["asha", "hyperband"] = Field(
         default="asha", description="asha: all start at the first rung; hyperband: some start at a later one."

@@ -106,3 +106,21 @@ def test_the_promoted_are_the_best_share(scores: list[float], factor: int) -> No
 def test_a_senseless_policy_is_refused(epochs: tuple[int, ...], factor: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RungPolicy(epochs, factor, 0)
+
+
+def test_each_rung_may_have_a_factor_of_its_own_and_the_last_serves_the_rest() -> None:
+    policy = RungPolicy((1, 3, 9, 27), (2, 4), min_full=0)
+    assert [policy.reduction_at(rung) for rung in policy.epochs[:-1]] == [2, 4, 4]
+
+
+@pytest.mark.parametrize("later", [2, 3, 9])
+def test_the_factor_of_a_rung_decides_there_alone(many_at_rung: Build, later: int) -> None:
+    state = many_at_rung([10.0, 40.0, 30.0, 20.0, 5.0, 6.0]).state
+    policy = RungPolicy((2, 4, 6), (3, later), min_full=0)
+    assert numbers(promotable(policy, state, closing=False)) == [1, 2]
+
+
+@pytest.mark.parametrize("factor", [1, 0.5, (), (2, 1)])
+def test_a_factor_that_keeps_everybody_is_refused(factor: Any) -> None:
+    with pytest.raises(ValueError, match="must be above 1"):
+        RungPolicy((2, 6), factor, min_full=0)

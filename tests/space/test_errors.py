@@ -110,6 +110,7 @@ def test_a_wrong_integer_is_explained(value: object, where: str, found: str, all
         ("rungs.epochs", [2, 5], "", "[2, 5]", "budget.max_epochs (6) as the last rung"),
         ("rungs.epochs", [6, 2], "", "[6, 2]", "ascending epochs, each once"),
         ("rungs.reduction_factor", 1, "", "1", "greater than or equal to 2"),
+        ("rungs.reduction_factor", [2, 1], ".1", "1", "greater than or equal to 2"),
         ("target", {"threads": True}, ".threads", "true", "a valid integer"),
         ("target", {"delegate": "gpu"}, ".delegate", '"gpu"', "'none' or 'xnnpack'"),
         (

@@ -260,6 +260,7 @@ def test_anchors_and_flow_style_do_not_change_the_hash() -> None:
         ("target", {"threads": 2}, False),
         ("rungs", {"epochs": [3, 6]}, False),
         ("rungs.reduction_factor", 3, False),
+        ("rungs.reduction_factor", [2, 4], False),
     ],
 )
 def test_the_hash_is_of_what_is_searched_and_how_it_is_compared(path: str, value: object, same: bool) -> None:
