@@ -80,8 +80,12 @@ class Simulation:
         self._advance(process)
 
     def run(self) -> None:
-        """Go on until nothing is under way any more."""
-        while self._events:
+        """Go on until nothing is under way any more, or nothing is trained: three times the time that is needed.
+
+        A search that turns every candidate away at admission keeps the boards busy and spends no GPU time.
+        """
+        deadline = 3 * self.budget_s / WORKERS
+        while self._events and self._events[0][0] <= deadline:
             self.now, order, request, process = heapq.heappop(self._events)
             if isinstance(request, UseBoard):
                 self._release_board()
