@@ -134,7 +134,7 @@ def test_presets_did_well_elsewhere_and_are_tried_first() -> None:
 
 
 def test_boards_serve_first_come_first_served_and_cost_nothing() -> None:
-    simulation = Simulation(budget_s=0.0, devices=3)
+    simulation = Simulation(budget_s=40.0, devices=3)
     done: list[tuple[int, float]] = []
 
     def measure(number: int) -> Process:
@@ -146,6 +146,18 @@ def test_boards_serve_first_come_first_served_and_cost_nothing() -> None:
     simulation.run()
     assert done == [(0, 12.0), (1, 12.0), (2, 12.0), (3, 24.0), (4, 24.0)]
     assert simulation.granted_s == simulation.spent_s == 0.0
+
+
+def test_boards_that_are_busy_for_ever_while_nothing_trains_end_a_simulation() -> None:
+    simulation = Simulation(budget_s=40.0)
+
+    def measure() -> Process:
+        while True:
+            yield UseBoard(1.0)
+
+    simulation.start(measure())
+    simulation.run()
+    assert simulation.now == 3 * 40.0 / WORKERS
 
 
 def test_what_the_budget_cannot_pay_is_refused_and_spent_time_grows_while_gpus_compute() -> None:
