@@ -20,6 +20,7 @@ from benchmarks.search_simulation.rivals import PlainOptuna, compete
 from benchmarks.search_simulation.space import SimulatedCandidate
 from benchmarks.search_simulation.stock_ray import StockRay
 from benchmarks.search_simulation.virtual_time import (
+    WORKERS,
     OutOfBudget,
     Process,
     Simulation,
