@@ -3,8 +3,8 @@
 The product has no switches for these: a switch would have to be kept and tested for the benchmark alone.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -29,11 +29,7 @@ def _score_curve(trial: Trial) -> tuple[Floats, Floats]:
 
 
 def _score_modelled_at_once() -> AbstractContextManager[Any]:
-    return patch.multiple(model, curve_of=_score_curve, ln_latency_ms=lambda _: 0.0, _LATENCY_SPREAD=0.0)
-
-
-def _without_latency_as_a_feature() -> AbstractContextManager[Any]:
-    return patch.object(model, "_LATENCY_SPREAD", 0.0)
+    return patch.multiple(model, curve_of=_score_curve, ln_latency_ms=lambda _: 0.0)
 
 
 def _without_parabolas() -> AbstractContextManager[Any]:
@@ -41,12 +37,6 @@ def _without_parabolas() -> AbstractContextManager[Any]:
         return [form for form in _FORMS(parameter) if form[0] != encoding._PARABOLA]
 
     return patch.object(encoding, "_forms", forms)
-
-
-@contextmanager
-def _without_either_feature() -> Iterator[None]:
-    with _without_latency_as_a_feature(), _without_parabolas():
-        yield
 
 
 def _last_epoch(trial: Trial) -> tuple[Floats, Floats]:
@@ -73,9 +63,7 @@ _FORMS: Final = encoding._forms
 PARTS: Final[Mapping[str, Switch]] = {
     "score-at-once": _score_modelled_at_once,
     "no-curves": _without_learning_curves,
-    "no-latency-feature": _without_latency_as_a_feature,
     "no-parabolas": _without_parabolas,
-    "neither-feature": _without_either_feature,
     "random-pool": _with_a_random_pool,
 }
 """What is switched off, by name."""

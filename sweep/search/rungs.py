@@ -1,9 +1,9 @@
 """The rung policy: which paused trials deserve more epochs. Pure functions over a sweep's state.
 
 Asynchronous successive halving (Li et al. 2020), on the Final Score instead of the loss: of all trials that
-reached a rung, the best ``1 / reduction_factor`` go on. The factor may differ from rung to rung: a lower one at the
-first rungs keeps more of those whose early epochs mislead. A trial that is not good enough yet stays paused and
-may still be promoted when weaker trials arrive. When no new trial will start any more (`closing`), at least
+reached a rung, the best ``1 / reduction_factor`` go on. The factor may differ from rung to rung: a lower one at
+the first rungs keeps more of those whose early epochs mislead. A trial that is not good enough yet stays paused
+and may still be promoted when weaker trials arrive. When no new trial will start any more (`closing`), at least
 ``min_full`` of the trials are taken to full fidelity.
 
 With ``hyperband`` (Li et al. 2018, asynchronous as in the same paper) trials take turns in brackets: those of
@@ -23,8 +23,8 @@ from sweep.lifecycle import SweepState, Trial, TrialState
 class RungPolicy:
     """Rungs in epochs, strictly increasing; the last one is full fidelity.
 
-    ``reduction_factor`` is one for all rungs, or one for each from the first on, of which the last serves the rungs
-    that have none.
+    ``reduction_factor`` is one for all rungs, or one for each from the first on, of which the last serves the
+    rungs that have none.
 
     Raises:
         ValueError: rungs not increasing from at least 1, or a reduction factor of 1 or less, or none.

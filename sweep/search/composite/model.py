@@ -4,8 +4,7 @@
 
 (Astudillo & Frazier 2019: Bayesian optimisation of composite functions.) ln latency and ln size are Gaussian
 processes over the architecture's parameters, and known where they were measured. ln si-RMSE is one over all
-parameters, the latency and the fidelity: a network's latency also tells its capacity, and it is known of every
-trial and predicted well for every candidate. A last process tells where candidates break.
+parameters and the fidelity. A last process tells where candidates break.
 """
 
 import math
@@ -23,7 +22,7 @@ from sweep.search.composite.acquisition import ln_chance_below
 from sweep.search.composite.encoding import Coded, Encoding
 from sweep.search.composite.gaussian_process import Prior
 from sweep.search.composite.knowledge import curve_of, is_broken, ln_latency_ms, ln_size_mb
-from sweep.search.composite.quantities import CurveModel, Fitted, Inputs, PointModel, Units
+from sweep.search.composite.quantities import CurveModel, Fitted, Inputs, PointModel
 from sweep.space.constraint import Constraint
 
 Floats = npt.NDArray[np.float64]
@@ -34,9 +33,6 @@ ARCHITECTURE: Final = "architecture."
 SCORE_PER_SI_RMSE: Final = -20 * math.log(2)
 LABEL_PRIOR: Final = Prior(noise=(0.5, 0.5))
 """A break may be bad luck: one must not close the whole region to the search."""
-
-_LATENCY_SPREAD: Final = 0.5
-"""Standard deviation of the latency among the features; a parameter's is about as large."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +89,9 @@ def fit_models(coded: Coded, evidence: Evidence, max_epochs: int) -> Fits:
     encoding, trained = coded.encoding, evidence.trained
     ln_latency = np.array([ln_latency_ms(trial) for trial in trained])
     latency = PointModel.fit(_of_architecture(encoding, coded.rows(trained)), ln_latency)
-    inputs = _of_candidate(encoding, coded.rows(trained), ln_latency, latency.units)
+    inputs = _of_trials(coded, trained)
     si_rmse = CurveModel.fit(inputs, [curve_of(trial) for trial in trained], max_epochs)
-    return Fits(
-        si_rmse, latency, _fit_size(coded, trained), _fit_working(coded, evidence.tried, latency.units)
-    )
+    return Fits(si_rmse, latency, _fit_size(coded, trained), _fit_working(coded, evidence.tried))
 
 
 def _fit_size(coded: Coded, trials: Sequence[Trial]) -> Fitted | None:
@@ -108,11 +102,11 @@ def _fit_size(coded: Coded, trials: Sequence[Trial]) -> Fitted | None:
     return PointModel.fit(inputs, np.array([ln_size_mb(trial) for trial in sized]))
 
 
-def _fit_working(coded: Coded, tried: Sequence[Trial], latency: Units) -> Fitted | None:
+def _fit_working(coded: Coded, tried: Sequence[Trial]) -> Fitted | None:
     """Classification as regression on 0 and 1: which parameters decide is all that is asked of the fit."""
     if not any(is_broken(trial) for trial in tried):
         return None
-    return PointModel.fit(_of_trials(coded, tried, latency), _labels(tried), LABEL_PRIOR)
+    return PointModel.fit(_of_trials(coded, tried), _labels(tried), LABEL_PRIOR)
 
 
 class KnownOrPredicted:
@@ -153,24 +147,23 @@ class ScoreModel:
         max_epochs: int,
         constraints: Sequence[Constraint] = (),
     ) -> None:
-        self._encoding, self._fits, self._constraints = coded.encoding, fits, tuple(constraints)
+        self._encoding, self._constraints = coded.encoding, tuple(constraints)
         self.trials = evidence.trained
         self.codes = coded.rows(evidence.trained)
         self._latency = KnownOrPredicted(coded, fits.latency, evidence.measured, ln_latency_ms)
         sized = tuple(trial for trial in evidence.measured if trial.size_mb)
         self._size = KnownOrPredicted(coded, fits.size, sized, ln_size_mb) if fits.size and sized else None
-        inputs = _of_trials(coded, self.trials, fits.latency.units)
+        inputs = _of_trials(coded, self.trials)
         self._si_rmse = CurveModel(fits.si_rmse, inputs, [curve_of(t) for t in self.trials], max_epochs)
         self._working = None
         if fits.working is not None and evidence.tried:
-            inputs = _of_trials(coded, evidence.tried, fits.latency.units)
+            inputs = _of_trials(coded, evidence.tried)
             self._working = PointModel(fits.working, inputs, _labels(evidence.tried))
 
     def predict(self, codes: Floats, pending: Floats) -> Belief:
         """What is believed of the candidates of code rows, while those of ``pending`` rows are under way."""
         ln_latency, latency_variance = self._latency.predict(codes)
-        features = self._features(codes, ln_latency)
-        waiting = self._features(pending, self._latency.predict(pending)[0])
+        features, waiting = self._encoding.features(codes), self._encoding.features(pending)
         joint = self._si_rmse.predict_beside(features, self.best, waiting)
         # d score / d ln si_rmse, so that what is unknown of all candidates alike cancels
         slope = SCORE_PER_SI_RMSE * np.exp(joint.mean)
@@ -217,9 +210,6 @@ class ScoreModel:
     def _rows(self) -> dict[int, int]:
         return {trial.number: row for row, trial in enumerate(self.trials)}
 
-    def _features(self, codes: Floats, ln_latency: Floats) -> Floats:
-        return _of_candidate(self._encoding, codes, ln_latency, self._fits.latency.units).features
-
     def _ln_works(self, features: Floats) -> Floats:
         if self._working is None:
             return np.zeros(len(features))
@@ -244,17 +234,9 @@ def _of_architecture(encoding: Encoding, codes: Floats) -> Inputs:
     return Inputs(encoding.features(codes, ARCHITECTURE), encoding.groups(ARCHITECTURE))
 
 
-def _of_candidate(encoding: Encoding, codes: Floats, ln_latency: Floats, latency: Units) -> Inputs:
-    """All parameters and, as one more, the latency."""
-    groups = encoding.groups()
-    column = _LATENCY_SPREAD * latency.standardise(ln_latency)
-    features = np.column_stack([encoding.features(codes), column])
-    return Inputs(features, np.append(groups, groups.max(initial=-1) + 1))
-
-
-def _of_trials(coded: Coded, trials: Sequence[Trial], latency: Units) -> Inputs:
-    ln_latency = np.array([ln_latency_ms(trial) for trial in trials])
-    return _of_candidate(coded.encoding, coded.rows(trials), ln_latency, latency)
+def _of_trials(coded: Coded, trials: Sequence[Trial]) -> Inputs:
+    """All parameters."""
+    return Inputs(coded.encoding.features(coded.rows(trials)), coded.encoding.groups())
 
 
 def keeps(constraints: Sequence[Constraint], trial: Trial) -> bool:
