@@ -6,7 +6,9 @@ from typing import Annotated
 import typer
 
 from sweep.cli import (
+    compat_commands,
     control_commands,
+    inspect_commands,
     judge_commands,
     manage_commands,
     result_commands,
@@ -29,6 +31,8 @@ for module in (
     space_commands,
     result_commands,
     judge_commands,
+    inspect_commands,
+    compat_commands,
     system_commands,
 ):
     module.register(app)

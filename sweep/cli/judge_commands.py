@@ -59,7 +59,8 @@ def evaluate(
 
     Prints the four metrics over the validation set, the latency and the Final Score.
 
-    The contract: the file maps 1x480x640x3 RGB (float32 or uint8, 0-255) to 1x480x640x1 depth in millimetres.
+    The contract: the file maps 1x480x640x3 RGB (float32 or uint8, 0-255) to 1x480x640x1 depth, in float32
+    millimetres or in uint8 codes that its metadata entry depth_encoding explains.
     """
     from sweep.data import default_cache, prepare_dataset
     from sweep.engine.evaluation import evaluate_file

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweep.export.errors import UnsupportedOperatorError
-from sweep.export.graph import Node, OnnxGraph, Options, Shape, TFLiteOperator, TFLiteTensor
+from sweep.export.graph import Node, OnnxGraph, Options, Shape, TensorType, TFLiteOperator, TFLiteTensor
 
 
 class Lowering:
@@ -35,7 +35,8 @@ class Lowering:
 
     def constant(self, name: str, data: NDArray[np.float32] | NDArray[np.int32]) -> str:
         """Declare a constant as it is; returns its name."""
-        self.tensors[name] = TFLiteTensor(name, data.shape, data)
+        type_: TensorType = "int32" if data.dtype == np.int32 else "float32"
+        self.tensors[name] = TFLiteTensor(name, data.shape, data, type_)
         return name
 
     def operand(self, node: Node, name: str) -> str:

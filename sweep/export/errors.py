@@ -14,6 +14,10 @@ class ParityError(ExportError):
     """The exported file computes something else than the network."""
 
 
+class IncompatibleRuntime(ExportError):
+    """The runtime that the file is meant for does not know one of its operators."""
+
+
 class ContractError(ValueError):
     """A TFLite file does not keep the contract: its input or output has another type or shape."""
 

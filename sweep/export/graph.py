@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 Shape = tuple[int, ...]
 Constant = NDArray[np.float32] | NDArray[np.int64] | NDArray[np.int32]
 FusedActivation = Literal["NONE", "RELU", "RELU6"]
+TensorType = Literal["float32", "float16", "int32", "int8", "uint8"]
+Data = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.int32] | NDArray[np.int8] | NDArray[np.uint8]
 Attribute = int | float | str | tuple[int, ...] | tuple[float, ...]
 
 
@@ -54,12 +57,27 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Quantization:
+    """value = scale * (code - zero point); with several scales, one for each index along ``axis``."""
+
+    scales: tuple[float, ...]
+    zero_points: tuple[int, ...]
+    axis: int = 0
+
+
+@dataclass(frozen=True)
 class TFLiteTensor:
-    """A tensor; ``data`` (float32 or int32) makes it a constant."""
+    """A tensor; ``data`` makes it a constant, whose type is that of the data."""
 
     name: str
     shape: Shape
-    data: NDArray[np.float32] | NDArray[np.int32] | None = None
+    data: Data | None = None
+    type: TensorType = "float32"
+    quantization: Quantization | None = None
+
+    def __post_init__(self) -> None:
+        if self.data is not None and self.data.dtype.name != self.type:
+            raise ValueError(f"tensor {self.name!r} holds {self.data.dtype.name}, declared is {self.type}")
 
 
 @dataclass(frozen=True)
@@ -74,10 +92,35 @@ class TFLiteOperator:
 
 
 @dataclass(frozen=True)
+class DepthEncoding:
+    """What the codes 0 to 255 of a uint8 output mean: depths from ``min_mm`` to ``max_mm``, evenly spaced.
+
+    ``log``: in the logarithm of the depth; ``linear``: in the depth itself.
+    """
+
+    kind: Literal["log", "linear"]
+    min_mm: float
+    max_mm: float
+
+
+@dataclass(frozen=True)
 class TFLiteGraph:
-    """A TFLite subgraph with one float32 input and one float32 output, operators in execution order."""
+    """A TFLite subgraph with one input and one output, operators in execution order.
+
+    ``depth_encoding`` belongs to a uint8 output; a float32 one is in millimetres.
+    """
 
     tensors: tuple[TFLiteTensor, ...]
     operators: tuple[TFLiteOperator, ...]
     input: str
     output: str
+    depth_encoding: DepthEncoding | None = None
+
+    def tensor(self, name: str) -> TFLiteTensor:
+        """The tensor of that name."""
+        return self.by_name[name]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, TFLiteTensor]:
+        """The tensors by name."""
+        return {tensor.name: tensor for tensor in self.tensors}

@@ -8,8 +8,9 @@ import tflite_runtime
 from numpy.typing import NDArray
 from tflite_runtime.interpreter import Interpreter
 
+from sweep.export.depth_encoding import decode
 from sweep.export.errors import RunnerError
-from sweep.export.inspect import FRAME_SHAPE, check_contract
+from sweep.export.inspect import FRAME_SHAPE, Contract, check_contract
 
 
 class TFLiteRunner:
@@ -20,7 +21,7 @@ class TFLiteRunner:
 
     def __init__(self, path: Path, threads: int = 1) -> None:
         self.path = path
-        self._input_type = np.dtype(check_contract(path).input_type)
+        self.contract: Contract = check_contract(path)
         try:
             self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
             self._interpreter.allocate_tensors()
@@ -35,13 +36,27 @@ class TFLiteRunner:
         return str(tflite_runtime.__version__)
 
     def predict(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """480x640x3 RGB, 0..255, to 480x640 depth in millimetres, as the file gives it."""
+        """480x640x3 RGB, 0..255, to 480x640 depth in millimetres, decoded if the file's output is encoded."""
+        return output_depth_mm(self.predict_raw(rgb), self.contract)
+
+    def predict_raw(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32] | NDArray[np.uint8]:
+        """The same as the file gives it: millimetres, or the codes of its depth encoding."""
         if rgb.shape != FRAME_SHAPE[1:] or rgb.dtype != np.uint8:
             raise ValueError(f"frame is {rgb.shape} {rgb.dtype}, allowed is {FRAME_SHAPE[1:]} uint8")
         try:
-            self._interpreter.set_tensor(self._input, rgb[np.newaxis].astype(self._input_type))
+            frame = rgb[np.newaxis].astype(self.contract.input_type)
+            self._interpreter.set_tensor(self._input, frame)
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
             raise RunnerError(f"{self.path}: tflite-runtime {self.version} failed: {error}") from error
-        depth_mm = self._interpreter.get_tensor(self._output)
-        return cast(NDArray[np.float32], depth_mm.reshape(FRAME_SHAPE[1:3]))
+        depth = self._interpreter.get_tensor(self._output)
+        return cast(NDArray[np.float32] | NDArray[np.uint8], depth.reshape(FRAME_SHAPE[1:3]))
+
+
+def output_depth_mm(
+    output: NDArray[np.float32] | NDArray[np.uint8], contract: Contract
+) -> NDArray[np.float32]:
+    """Depth in millimetres, in the output's shape, from what a file with that contract put out."""
+    if contract.depth_encoding is None:
+        return cast(NDArray[np.float32], output)
+    return decode(cast(NDArray[np.uint8], output), contract.depth_encoding)

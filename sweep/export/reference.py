@@ -10,14 +10,16 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sweep.export.errors import RunnerError
-from sweep.export.interpreter import TFLiteRunner
+from sweep.export.inspect import Contract, check_contract
+from sweep.export.interpreter import TFLiteRunner, output_depth_mm
 
 Kernels = Literal["reference", "default"]
 Array = NDArray[np.float32] | NDArray[np.uint8]
@@ -29,21 +31,66 @@ QUIET: Mapping[str, str] = {
 }
 
 
+@dataclass(frozen=True)
+class ReferenceDifference:
+    """How far two ways to run one file are apart, over all pixels of some frames.
+
+    Attributes:
+        max_relative: the largest |a - b| / b of any pixel, for depths a and the reference's b.
+        mean_relative: the mean of the same.
+        si_rmse: the largest scale-invariant RMSE of any frame of a against b, no unit: a frame's si-RMSE against
+            a truth that is known everywhere differs by no more between the two (triangle inequality). The measure
+            for quantised files, in which another rounding moves a pixel by a whole step.
+        max_codes: the largest difference in codes of a uint8 output; None for an output in millimetres.
+    """
+
+    max_relative: float
+    mean_relative: float
+    si_rmse: float
+    max_codes: int | None = None
+
+
 def reference_outputs(model: Path, frames: NDArray[np.uint8], timeout_seconds: float) -> NDArray[np.float32]:
-    """The file's depth in millimetres for frames (N, 480, 640, 3): (N, 480, 640).
+    """The file's depth in millimetres for frames (N, 480, 640, 3), decoded if it is encoded: (N, 480, 640).
 
     Raises RunnerError if the child fails or takes longer than ``timeout_seconds``.
     """
+    return output_depth_mm(_raw_outputs(model, frames, timeout_seconds), check_contract(model))
+
+
+def reference_difference(
+    model: Path, frames: NDArray[np.uint8], timeout_seconds: float
+) -> ReferenceDifference:
+    """tflite-runtime, as it comes, against the reference kernels, on frames (N, 480, 640, 3), N at least 1.
+
+    Raises ContractError if the file breaks the contract; RunnerError if a runtime fails on it, or the child takes
+    longer than ``timeout_seconds``.
+    """
+    runner = TFLiteRunner(model)
+    found = cast(Array, np.stack([runner.predict_raw(frame) for frame in frames]))
+    return difference(found, _raw_outputs(model, frames, timeout_seconds), runner.contract)
+
+
+def difference(found: Array, expected: Array, contract: Contract) -> ReferenceDifference:
+    """How far two outputs of one file are apart, both (N, 480, 640) and as the file gives them."""
+    found_mm, expected_mm = (
+        output_depth_mm(output, contract).astype(np.float64) for output in (found, expected)
+    )
+    relative = np.abs(found_mm - expected_mm) / np.abs(expected_mm)
+    log_ratio = np.log(np.maximum(found_mm, 1.0) / np.maximum(expected_mm, 1.0))
+    codes = np.abs(found.astype(np.int16) - expected) if contract.depth_encoding is not None else None
+    return ReferenceDifference(
+        max_relative=float(relative.max()),
+        mean_relative=float(relative.mean()),
+        si_rmse=float(log_ratio.std(axis=(1, 2)).max()),
+        max_codes=None if codes is None else int(codes.max()),
+    )
+
+
+def _raw_outputs(model: Path, frames: NDArray[np.uint8], timeout_seconds: float) -> Array:
+    """What the file puts out under the reference kernels: (N, 480, 640)."""
     (outputs,) = run_under_tensorflow([(model, frames)], timeout_seconds)
     return outputs.reshape(frames.shape[:3])
-
-
-def reference_parity(model: Path, frames: NDArray[np.uint8], timeout_seconds: float) -> float:
-    """The largest relative difference of any pixel between tflite-runtime and the reference kernels."""
-    reference_mm = reference_outputs(model, frames, timeout_seconds).astype(np.float64)
-    runner = TFLiteRunner(model)
-    depth_mm = np.stack([runner.predict(frame) for frame in frames])
-    return float(np.max(np.abs(depth_mm - reference_mm) / np.abs(reference_mm)))
 
 
 def run_under_tensorflow(
@@ -52,8 +99,8 @@ def run_under_tensorflow(
     *,
     kernels: Kernels = "reference",
     python: str = sys.executable,
-) -> list[NDArray[np.float32]]:
-    """For each (file, inputs (N, ...)) the N outputs, stacked; all jobs share one child process.
+) -> list[Array]:
+    """For each (file, inputs (N, ...)) the N outputs as the file gives them, stacked; all share one child process.
 
     ``python`` is an interpreter that has TensorFlow and NumPy, of any version from 3.7 on. Raises RunnerError
     with the child's last words if it fails or takes longer than ``timeout_seconds``.

@@ -1,8 +1,10 @@
 """What an export hands back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from sweep.export.variants import Variant
 
 
 @dataclass(frozen=True)
@@ -19,10 +21,29 @@ class Parity:
 
 
 @dataclass(frozen=True)
-class ExportedFiles:
-    """The two files of an export; everything but ``onnx`` describes the TFLite file.
+class VariantFile:
+    """One variant's TFLite file.
 
-    ``operators`` counts them by name; ``seconds`` is the time that the whole export took.
+    ``max_relative`` and ``mean_relative`` are over all pixels of the frames, |file - fp32 file| / fp32 file;
+    ``operators`` counts them by name; ``seconds`` is what this file took beyond what all share.
+    """
+
+    tflite: Path
+    sha256: str
+    size_bytes: int
+    operators: Mapping[str, int]
+    max_relative: float
+    mean_relative: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ExportedFiles:
+    """The files of an export.
+
+    ``variants`` has every variant asked for; the fields before it describe the first of them, apart from ``onnx``
+    and from ``parity``, which is between the network and its float32 files. ``operators`` counts them by name;
+    ``seconds`` is the time that the whole export took.
     """
 
     tflite: Path
@@ -34,3 +55,4 @@ class ExportedFiles:
     operators: Mapping[str, int]
     parity: Parity
     seconds: float
+    variants: Mapping[Variant, VariantFile] = field(default_factory=dict)

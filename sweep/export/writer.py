@@ -4,34 +4,47 @@ The format is the TFLite schema's (file identifier TFL3): buffer 0 is empty and 
 are aligned to 16 bytes, as the memory-mapped kernels expect.
 """
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import flatbuffers
 import numpy as np
 import tflite
 from numpy.typing import NDArray
 
-from sweep.export.graph import Options, TFLiteGraph, TFLiteOperator, TFLiteTensor
+from sweep.export.graph import Data, Options, Quantization, TFLiteGraph, TFLiteOperator, TFLiteTensor
 from sweep.export.versions import minimum_runtime
 
 SCHEMA_VERSION = 3
+DEPTH_ENCODING = "depth_encoding"
+"""Name of the metadata that say what a uint8 output means."""
 BUFFER_ALIGNMENT = 16
 # Builtin codes from this one on do not fit the schema's older, one-byte field, which then holds this value.
 BUILTIN_PLACEHOLDER = 127
 
 
-def write_tflite(graph: TFLiteGraph, description: str) -> bytes:
-    """The file's bytes. ``description`` is stored in the model, as is the oldest TensorFlow that runs it."""
+def write_tflite(graph: TFLiteGraph, description: str, outputs: Sequence[str] | None = None) -> bytes:
+    """The file's bytes. ``description`` is stored in the model, as is the oldest TensorFlow that runs it.
+
+    ``outputs`` replaces the graph's output by any of its tensors, for looking inside.
+    """
     constants = {tensor.name: as_bytes(tensor.data) for tensor in graph.tensors if tensor.data is not None}
     runtime = minimum_runtime((operator.builtin, operator.version) for operator in graph.operators)
-    blobs = [None, *constants.values(), np.frombuffer(runtime.encode().ljust(16, b"\0"), np.uint8)]
+    notes = {"min_runtime_version": runtime.encode().ljust(16, b"\0")}
+    if graph.depth_encoding is not None:
+        notes[DEPTH_ENCODING] = json.dumps(asdict(graph.depth_encoding), sort_keys=True).encode()
+    blobs = [None, *constants.values(), *(np.frombuffer(note, np.uint8) for note in notes.values())]
     builder = flatbuffers.Builder(4096 + sum(blob.size for blob in constants.values()))
     buffers = table_vector(builder, [add_buffer(builder, blob) for blob in blobs])
     buffer_of = {name: index for index, name in enumerate(constants, start=1)}
     codes = list(dict.fromkeys((operator.builtin, operator.version) for operator in graph.operators))
     code_vector = table_vector(builder, [add_operator_code(builder, *code) for code in codes])
-    subgraphs = table_vector(builder, [add_subgraph(builder, graph, codes, buffer_of)])
-    metadata = table_vector(builder, [add_metadata(builder, "min_runtime_version", len(blobs) - 1)])
+    shown = (graph.output,) if outputs is None else outputs
+    subgraphs = table_vector(builder, [add_subgraph(builder, graph, codes, buffer_of, shown)])
+    first = len(blobs) - len(notes)
+    entries = [add_metadata(builder, name, index) for index, name in enumerate(notes, start=first)]
+    metadata = table_vector(builder, entries)
     text = builder.CreateString(description)
     tflite.ModelStart(builder)
     tflite.ModelAddVersion(builder, SCHEMA_VERSION)
@@ -44,7 +57,7 @@ def write_tflite(graph: TFLiteGraph, description: str) -> bytes:
     return bytes(builder.Output())
 
 
-def as_bytes(data: NDArray[np.float32] | NDArray[np.int32]) -> NDArray[np.uint8]:
+def as_bytes(data: Data) -> NDArray[np.uint8]:
     """The array's little-endian bytes."""
     little = np.ascontiguousarray(data, data.dtype.newbyteorder("<"))
     return np.frombuffer(little.tobytes(), np.uint8)
@@ -79,6 +92,7 @@ def add_subgraph(
     graph: TFLiteGraph,
     codes: Sequence[tuple[str, int]],
     buffer_of: dict[str, int],
+    shown: Sequence[str],
 ) -> int:
     """The one subgraph: tensors, inputs, outputs, operators."""
     index = {tensor.name: position for position, tensor in enumerate(graph.tensors)}
@@ -92,7 +106,8 @@ def add_subgraph(
             for operator in graph.operators
         ],
     )
-    inputs, outputs = (int_vector(builder, [index[name]]) for name in (graph.input, graph.output))
+    inputs = int_vector(builder, [index[graph.input]])
+    outputs = int_vector(builder, [index[name] for name in shown])
     name = builder.CreateString("main")
     tflite.SubGraphStart(builder)
     tflite.SubGraphAddTensors(builder, tensors)
@@ -104,15 +119,28 @@ def add_subgraph(
 
 
 def add_tensor(builder: flatbuffers.Builder, tensor: TFLiteTensor, buffer: int) -> int:
-    """A tensor, float32 unless its data are int32."""
-    integral = tensor.data is not None and tensor.data.dtype == np.int32
+    """A tensor, with its quantization if it has one."""
     name, shape = builder.CreateString(tensor.name), int_vector(builder, tensor.shape)
+    quantization = None if tensor.quantization is None else add_quantization(builder, tensor.quantization)
     tflite.TensorStart(builder)
     tflite.TensorAddShape(builder, shape)
-    tflite.TensorAddType(builder, tflite.TensorType.INT32 if integral else tflite.TensorType.FLOAT32)
+    tflite.TensorAddType(builder, getattr(tflite.TensorType, tensor.type.upper()))
     tflite.TensorAddBuffer(builder, buffer)
     tflite.TensorAddName(builder, name)
+    if quantization is not None:
+        tflite.TensorAddQuantization(builder, quantization)
     return int(tflite.TensorEnd(builder))
+
+
+def add_quantization(builder: flatbuffers.Builder, quantization: Quantization) -> int:
+    """Scales, zero points and the axis that they belong to."""
+    scales = builder.CreateNumpyVector(np.array(quantization.scales, np.float32))
+    zero_points = builder.CreateNumpyVector(np.array(quantization.zero_points, np.int64))
+    tflite.QuantizationParametersStart(builder)
+    tflite.QuantizationParametersAddScale(builder, scales)
+    tflite.QuantizationParametersAddZeroPoint(builder, zero_points)
+    tflite.QuantizationParametersAddQuantizedDimension(builder, quantization.axis)
+    return int(tflite.QuantizationParametersEnd(builder))
 
 
 def add_operator(

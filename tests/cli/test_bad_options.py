@@ -68,9 +68,7 @@ def test_evaluate_refuses_what_is_no_model(call, tmp_path, file) -> None:
     cut.write_bytes(b"\x1c\x00\x00\x00TFL3")
     answers = [call("evaluate", path) for path in (file, tmp_path / "none", tmp_path, cut)]
     assert [answer.exit_code for answer in answers] == [2, 2, 2, 2]
-    assert (
-        answers[0].stderr == f"error: {file}: not a TFLite file (bytes 4 to 7 are b'odel', allowed b'TFL3')\n"
-    )
+    assert answers[0].stderr == f"error: {file}: not a TFLite file: bytes 4 to 8 are b'odel', not b'TFL3'\n"
     assert answers[1].stderr == f"error: {tmp_path / 'none'}: no such file\n"
     assert answers[2].stderr == f"error: {tmp_path}: a folder, not a file\n"
     assert answers[3].stderr.startswith(f"error: {cut}: the TFLite file is damaged (")

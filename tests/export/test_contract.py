@@ -2,68 +2,42 @@
 
 from pathlib import Path
 
-import flatbuffers
 import numpy as np
 import pytest
 import tflite
 
 from sweep.export import ContractError, RunnerError, check_contract, inspect_model
-from sweep.export.graph import Options, Shape, TFLiteGraph, TFLiteOperator, TFLiteTensor
+from sweep.export.graph import (
+    Options,
+    Quantization,
+    Shape,
+    TensorType,
+    TFLiteGraph,
+    TFLiteOperator,
+    TFLiteTensor,
+)
 from sweep.export.interpreter import TFLiteRunner
+from sweep.export.model_info import MetadataEntry
 from sweep.export.writer import write_tflite
 
 FRAME: Shape = (1, 480, 640, 3)
 
 
-def written(folder: Path, frame: Shape, depth: Shape, kind: str = "float32") -> Path:
+def written(
+    folder: Path,
+    frame: Shape,
+    depth: Shape,
+    kind: TensorType = "float32",
+    quantization: Quantization | None = None,
+) -> Path:
     """A file with that input and output; it could not run, which nothing here looks at."""
-    target = TFLiteTensor("target", (len(depth),), np.array(depth, np.int32))
-    tensors = (TFLiteTensor("rgb", frame), target, TFLiteTensor("depth", depth))
+    target = TFLiteTensor("target", (len(depth),), np.array(depth, np.int32), "int32")
+    rgb = TFLiteTensor("rgb", frame, None, kind, quantization)
     operator = TFLiteOperator("RESHAPE", 1, ("rgb", "target"), "depth", Options("ReshapeOptions"))
-    data = bytearray(write_tflite(TFLiteGraph(tensors, (operator,), "rgb", "depth"), "a test"))
+    graph = TFLiteGraph((rgb, target, TFLiteTensor("depth", depth)), (operator,), "rgb", "depth")
     path = folder / "model.tflite"
-    path.write_bytes(data if kind == "float32" else retyped(kind))
+    path.write_bytes(write_tflite(graph, "a test"))
     return path
-
-
-def retyped(kind: str) -> bytes:
-    """A file of two tensors and no operator whose input has another type than the exporter ever writes."""
-    builder = flatbuffers.Builder(1024)
-    code = {"uint8": tflite.TensorType.UINT8, "int8": tflite.TensorType.INT8}[kind]
-    offsets = []
-    for name, shape, type_code in (
-        ("rgb", FRAME, code),
-        ("depth", (1, 480, 640, 1), tflite.TensorType.FLOAT32),
-    ):
-        text = builder.CreateString(name)
-        sizes = builder.CreateNumpyVector(np.array(shape, np.int32))
-        tflite.TensorStart(builder)
-        tflite.TensorAddName(builder, text)
-        tflite.TensorAddShape(builder, sizes)
-        tflite.TensorAddType(builder, type_code)
-        offsets.append(tflite.TensorEnd(builder))
-    tensors = vector(builder, offsets)
-    ends = [builder.CreateNumpyVector(np.array([index], np.int32)) for index in (0, 1)]
-    tflite.SubGraphStart(builder)
-    tflite.SubGraphAddTensors(builder, tensors)
-    tflite.SubGraphAddInputs(builder, ends[0])
-    tflite.SubGraphAddOutputs(builder, ends[1])
-    graph = vector(builder, [tflite.SubGraphEnd(builder)])
-    tflite.BufferStart(builder)
-    buffers = vector(builder, [tflite.BufferEnd(builder)])
-    tflite.ModelStart(builder)
-    tflite.ModelAddVersion(builder, 3)
-    tflite.ModelAddSubgraphs(builder, graph)
-    tflite.ModelAddBuffers(builder, buffers)
-    builder.Finish(tflite.ModelEnd(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
-
-
-def vector(builder: flatbuffers.Builder, offsets: list[int]) -> int:
-    builder.StartVector(4, len(offsets), 4)
-    for offset in reversed(offsets):
-        builder.PrependUOffsetTRelative(offset)
-    return int(builder.EndVector())
 
 
 @pytest.mark.parametrize("depth", [(1, 480, 640, 1), (1, 480, 640)])
@@ -107,7 +81,7 @@ def test_a_file_that_is_no_tflite_file_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="not a TFLite file"):
         check_contract(path)
     path.write_bytes(b"")
-    with pytest.raises(ContractError, match="not a TFLite file"):
+    with pytest.raises(ContractError, match=r"not a TFLite file: the model is empty \(0 bytes\)"):
         check_contract(path)
 
 
@@ -136,12 +110,27 @@ def test_inspection_tells_description_runtime_and_versions(tmp_path: Path) -> No
     assert (info.description, info.min_runtime_version) == ("a test", "1.5.0")
     assert info.operator_counts == {"RESHAPE": 1}
     assert info.operator_versions == {("RESHAPE", 1)}
-    assert (info.parameters, info.multiply_adds) == (0, 0)
+    assert (info.parameters, info.multiply_adds, info.subgraphs) == (0, 0, 1)
+    assert info.metadata == (MetadataEntry("min_runtime_version", b"1.5.0".ljust(16, b"\0")),)
+    assert (info.inputs, info.outputs) == ((info.tensors[0],), (info.tensors[2],))
     assert [(t.name, t.type, t.constant) for t in info.tensors] == [
         ("rgb", "float32", False),
         ("target", "int32", True),
         ("depth", "float32", False),
     ]
+
+
+def test_constants_quantisation_and_options_are_read_as_they_were_written(tmp_path: Path) -> None:
+    quantization = Quantization((0.5, 0.25, 2.0), (0, 3, -1), axis=3)
+    info = inspect_model(written(tmp_path, FRAME, (1, 480, 640, 1), "uint8", quantization))
+    rgb, target, depth = info.tensors
+    assert (rgb.quantization, target.quantization, depth.quantized) == (quantization, None, False)
+    assert (rgb.values, rgb.nbytes, depth.nbytes) == (None, 921_600, 1_228_800)
+    np.testing.assert_array_equal(target.values, np.array([1, 480, 640, 1], np.int32))
+    assert target.values.dtype == np.int32
+    (operator,) = info.operators
+    assert operator.options == {"new_shape": b"", "custom_options": b""}
+    assert (info.readers, info.writers) == ({0: (0,), 1: (0,)}, {2: 0})
 
 
 def test_buffers_are_aligned_to_sixteen_bytes(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from sweep.export import (
 from sweep.export.interpreter import TFLiteRunner
 from sweep.export.onnx_export import network_to_onnx
 from sweep.export.parity import check_parity
-from sweep.export.reference import reference_parity
+from sweep.export.reference import reference_difference
 from sweep.export.versions import release
 from sweep.export.writer import write_tflite
 from sweep.models import FRAME_SIZE, DepthNetwork, build_network
@@ -138,7 +138,9 @@ def test_extreme_frames_give_finite_depths_within_the_clamp(
 def test_tensorflows_reference_kernels_agree_on_a_photo(
     exported: dict[str, Exported], photos: Photos
 ) -> None:
-    assert reference_parity(exported["add"].files.tflite, photos, timeout_seconds=120) < 1e-4
+    found = reference_difference(exported["add"].files.tflite, photos, timeout_seconds=120)
+    assert found.max_relative < 1e-4
+    assert found.si_rmse < 1e-5
 
 
 def test_parameters_and_multiply_adds_are_those_of_the_network(

@@ -1,0 +1,1 @@
+"""Integer and half-precision forms of a float TFLite graph."""
