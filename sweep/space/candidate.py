@@ -244,8 +244,29 @@ class Augmentation(Frozen):
     colour: float = Field(ge=0, le=1, description="Strength of brightness, contrast and colour jitter.")
 
 
+class NoQuantization(Frozen):
+    """Training in float throughout."""
+
+    kind: Literal["none"]
+
+
+class QuantizationAware(Frozen):
+    """Training that sees the rounding of an int8 file (Jacob et al. 2018; Krishnamoorthi 2018)."""
+
+    kind: Literal["aware"]
+    start: float = Field(ge=0, lt=1, description="Share of all epochs that are trained in float first.")
+
+
+def _is_no_quantization(value: object) -> bool:
+    return isinstance(value, NoQuantization)
+
+
 class Recipe(Frozen):
-    """How a candidate is trained."""
+    """How a candidate is trained.
+
+    A key whose model has a default, such as ``quantization``, stands in the canonical form only where it
+    differs from that: recipes written before there was such a key are still the same recipes.
+    """
 
     optimizer: Annotated[Adam | AdamW | SGD, Field(discriminator="kind")]
     learning_rate: float = Field(gt=0, le=10)
@@ -253,6 +274,11 @@ class Recipe(Frozen):
     loss: Loss
     augmentation: Augmentation
     batch_size: int = Field(ge=1, le=1024)
+    quantization: Annotated[NoQuantization | QuantizationAware, Field(discriminator="kind")] = Field(
+        default=NoQuantization(kind="none"),
+        exclude_if=_is_no_quantization,
+        description="Whether training rounds as an int8 file does; absent: none.",
+    )
 
 
 class Candidate(Frozen):

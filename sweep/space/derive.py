@@ -62,13 +62,26 @@ def group_of(model: type[BaseModel], role: Role = "whole") -> type[Group]:
         for name, field in fields.items()
     }
     name = model.__name__ + {"whole": "Space", "labelled": "Option", "kind": "KindOption"}[role]
-    return _derived(name, Group, model.__doc__, required=(ClassVar[frozenset[str]], required), **forms)
+    return _derived(
+        name,
+        Group,
+        model.__doc__,
+        required=(ClassVar[frozenset[str]], required),
+        defaults=(ClassVar[Mapping[str, object]], _defaults(fields)),
+        **forms,
+    )
 
 
 def submodels(field: FieldInfo) -> tuple[type[BaseModel], ...]:
     """The models that a field may hold: one, the members of a union, or none for a primitive."""
     members = get_args(field.annotation) if field.discriminator else (field.annotation,)
     return tuple(m for m in members if isinstance(m, type) and issubclass(m, BaseModel))
+
+
+def _defaults(fields: Mapping[str, FieldInfo]) -> dict[str, object]:
+    """Default values, models among them as mappings."""
+    values = {name: field.default for name, field in fields.items() if not field.is_required()}
+    return {name: v.model_dump() if isinstance(v, BaseModel) else v for name, v in values.items()}
 
 
 def _key(field: FieldInfo, may_be_absent: bool) -> Any:

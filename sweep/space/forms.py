@@ -3,7 +3,7 @@
 Every error that these models raise carries what was found and what is allowed, and stands at its key path.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, NoReturn, Self
 
@@ -78,11 +78,16 @@ class Group(Form):
     """The keys of one candidate model, each in one of its forms; unset keys keep the model's own default."""
 
     required: ClassVar[frozenset[str]] = frozenset()
+    #: The model's own defaults, as a file spells them.
+    defaults: ClassVar[Mapping[str, object]] = {}
 
     def given(self) -> dict[str, object]:
-        """The forms that the file gives, in the order of the candidate model."""
+        """The forms that the file gives, in the candidate model's order; a default is as good as nothing."""
+        written = self.model_dump(by_alias=True, exclude_unset=True)
         return {
-            name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set
+            name: getattr(self, name)
+            for name in type(self).model_fields
+            if name in self.model_fields_set and (name, written[name]) not in self.defaults.items()
         }
 
 

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sweep.data import Dataset
 from sweep.models import DepthNetwork, build_network
-from sweep.space.candidate import Candidate
+from sweep.space.candidate import Candidate, QuantizationAware
 from sweep.training.batches import Batch, steps_per_epoch, training_batches
 from sweep.training.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from sweep.training.int8_simulation import Int8Simulation
 from sweep.training.losses import depth_loss
 from sweep.training.optimizers import build_optimizer
 from sweep.training.schedules import learning_rate_factor
@@ -57,7 +58,8 @@ class EpochReport:
     Attributes:
         epoch: epochs done, this one included.
         train_loss: mean of the recipe's loss over the epoch's steps.
-        si_rmse: partial si-RMSE on the validation split (see ``sweep.training.validation``).
+        si_rmse: partial si-RMSE on the validation split (see ``sweep.training.validation``), of int8 arithmetic
+            in an epoch that was trained with it.
         seconds: wall time of training and validation, without the time that ``on_step`` held them up.
         learning_rate: of the epoch's last step.
         images_per_second: training throughput, without validation and without being held up.
@@ -81,7 +83,8 @@ class Trainer:
         dataset: train split at training resolution, validation split at 480x640.
         max_epochs: full fidelity; the schedule ends there.
         seed: of the initial weights, the order of images and the augmentation.
-        device: a CPU or CUDA device. On CUDA the network runs in bfloat16 with float32 weights.
+        device: a CPU or CUDA device. On CUDA the network runs in bfloat16 with float32 weights, but for epochs
+            that simulate int8: bfloat16 is coarser than that.
         threads: CPU threads of torch's operators, while this trainer works.
         on_step: makes a context manager that is entered around every piece of heavy work: preparing the
             validation images, each optimisation step, each validation batch. Whoever must have the machine to
@@ -111,6 +114,10 @@ class Trainer:
         self.epoch = 0
         self.network = _initial_network(candidate, seed, device)
         self._optimizer = build_optimizer(candidate.recipe, self.network)
+        self._float_epochs, self._int8 = max_epochs, None
+        if isinstance(candidate.recipe.quantization, QuantizationAware):
+            self._float_epochs = math.floor(candidate.recipe.quantization.start * max_epochs)
+            self._int8 = Int8Simulation(self.network)
         with _torch_threads(threads), self._hold_up():
             self._validator = Validator(self.network, dataset.validation, device)
 
@@ -130,7 +137,7 @@ class Trainer:
             start = time.perf_counter()
             train_loss = self._train()
             training_seconds = time.perf_counter() - start - self._held_up_seconds
-            si_rmse = self._validator.si_rmse(self._hold_up)
+            si_rmse = self._validator.si_rmse(self._hold_up, self._model)
         seconds = time.perf_counter() - start - self._held_up_seconds
         if not math.isfinite(si_rmse):
             raise Diverged(self.epoch + 1, None)
@@ -157,6 +164,8 @@ class Trainer:
             "network": self.network.state_dict(),
             "optimizer": self._optimizer.state_dict(),
         }
+        if self._int8 is not None:
+            state["int8_ranges"] = self._int8.ranges.state_dict()
         write_checkpoint(path, state)
 
     def restore(self, path: Path) -> None:
@@ -173,7 +182,16 @@ class Trainer:
             raise CheckpointError(f"{path} was saved by another run: {found}; this one is {self._identity}")
         self.network.load_state_dict(state["network"])
         self._optimizer.load_state_dict(state["optimizer"])
+        if self._int8 is not None:
+            self._int8.ranges.load_state_dict(state["int8_ranges"])
         self.epoch = state["epoch"]
+
+    @property
+    def _model(self) -> nn.Module:
+        """What this epoch trains and validates: the network, or the same network on int8 numbers."""
+        if self._int8 is None or self.epoch < self._float_epochs:
+            return self.network
+        return self._int8
 
     @property
     def _identity(self) -> dict[str, Any]:
@@ -192,6 +210,7 @@ class Trainer:
     def _train(self) -> float:
         """One pass over the training split; the mean loss."""
         self.network.train()
+        self._model.train()
         losses: list[Tensor] = []
         batches = self._batches()
         for step in range(self._steps_per_epoch):
@@ -225,9 +244,10 @@ class Trainer:
     def _step(self, step: int, batch: Batch) -> Tensor:
         """One optimisation step; the loss, left on the device."""
         self._set_learning_rate(step)
-        on_gpu = self._device.type == "cuda"
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=on_gpu):
-            prediction = self.network(batch.images)
+        model = self._model
+        half = self._device.type == "cuda" and model is self.network
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=half):
+            prediction = model(batch.images)
         loss = depth_loss(self._candidate.recipe.loss, prediction.float(), batch.target, batch.valid)
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)

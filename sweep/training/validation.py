@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from sweep.data import Split
 from sweep.models import MAX_DEPTH_M, MIN_DEPTH_M, DepthNetwork
@@ -42,22 +42,26 @@ class Validator:
         self._scored = torch.from_numpy((depth_mm > 1).any(axis=(1, 2))).to(device)
         self._depth_mm = torch.from_numpy(depth_mm).to(device)
 
-    def si_rmse(self, on_step: Callable[[], AbstractContextManager[object]]) -> float:
+    def si_rmse(
+        self, on_step: Callable[[], AbstractContextManager[object]], model: nn.Module | None = None
+    ) -> float:
         """Mean si-RMSE over the frames that have a known pixel; NaN if a prediction is not finite.
 
-        The network runs in evaluation mode and float32. ``on_step`` is entered around each batch.
+        The network runs in evaluation mode and float32. ``on_step`` is entered around each batch. ``model``
+        computes in the network's place, on the same images and to the same size.
         """
         scores = []
         self._network.eval()
+        model = self._network if model is None else model.eval()
         for start in range(0, len(self._images), _BATCH):
             with on_step(), torch.inference_mode():
-                scores.append(self._batch_si_rmse(slice(start, start + _BATCH)))
+                scores.append(self._batch_si_rmse(model, slice(start, start + _BATCH)))
         per_frame = torch.cat(scores)
         return float(per_frame[self._scored].mean())
 
-    def _batch_si_rmse(self, frames: slice) -> Tensor:
+    def _batch_si_rmse(self, model: nn.Module, frames: slice) -> Tensor:
         images = self._images[frames].float()
-        metres = torch.exp(self._network(images).clamp(*_LOG_RANGE))
+        metres = torch.exp(model(images).clamp(*_LOG_RANGE))
         metres = F.interpolate(metres, size=PARTIAL_SIZE, mode=self._network.architecture.output.upsampling)
         target, valid = log_depth_target(self._depth_mm[frames, None])
         return per_frame_si_rmse(torch.log(metres), target, valid)
