@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -23,6 +23,11 @@ from sweep.cli.arguments import (
 )
 from sweep.cli.errors import UsageError, explained_errors
 from sweep.cli.run_settings import checked_stores
+
+if TYPE_CHECKING:
+    from sweep.lifecycle import Trial
+    from sweep.lifecycle.events import TrialCompleted
+    from sweep.lifecycle.exports import ExportRecord
 
 
 def register(app: typer.Typer) -> None:
@@ -59,9 +64,16 @@ def best(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the TFLite file.")
     ],
+    variant: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Another file of that trial, such as int8.  [default: its best]"),
+    ] = None,
     runs: RunsOption = Path("runs"),
 ) -> None:
-    """Write the best trial's TFLite file."""
+    """Write the best trial's TFLite file.
+
+    Where a sweep exports each network to several files, it is the one whose score counts; --variant names another.
+    """
     from sweep.lifecycle import read_state
     from sweep.search.finalists import standing
 
@@ -71,11 +83,40 @@ def best(
         if trial is None or trial.completion is None:
             raise UsageError(f"sweep {name} has no complete trial yet; see: sweep leaderboard {name}")
         check_output_file("--output", output)
-        copy_whole(directory / trial.completion.files["tflite"], output.resolve())
-        typer.echo(
-            f"{output}: trial {trial.number}, Final Score {trial.final_score:.2f}, "
-            f"{trial.latency_ms:.2f} ms, si-RMSE {trial.completion.metrics['si_rmse']:.4f}"
+        file, figures = _file_of(trial, trial.completion, variant)
+        copy_whole(directory / file, output.resolve())
+        typer.echo(f"{output}: trial {trial.number}, {figures}")
+
+
+def _file_of(trial: "Trial", completion: "TrialCompleted", variant: str | None) -> tuple[str, str]:
+    """Path and figures of the trial's file: the one that counts, or the best of ``variant``."""
+    from sweep.lifecycle.exports import records_of, winner_of
+    from sweep.report.exports import best_of_variant, variants_of
+
+    records = records_of(completion.exports)
+    if variant is None or (variant == "fp32" and not records):
+        winner = winner_of(records)
+        figures = (completion.final_score, completion.latency_ms, completion.metrics["si_rmse"])
+        name = "" if winner is None else f"{_setting(winner)}, "
+        return completion.files["tflite"], f"{name}{_spelled(*figures)}"
+    found = best_of_variant(records, variant)
+    if found is None or not (found.tflite and found.latency_ms and found.final_score):
+        allowed = ", ".join(variants_of(records)) or "fp32"
+        raise UsageError(
+            f"--variant: found {variant!r}; trial {trial.number} has a working file of: {allowed}"
         )
+    return found.tflite, f"{_setting(found)}, {_spelled(found.final_score, found.latency_ms, found.si_rmse)}"
+
+
+def _setting(record: "ExportRecord") -> str:
+    threads = f"{record.threads} thread{'' if record.threads == 1 else 's'}"
+    delegate = "no delegate" if record.delegate == "none" else record.delegate
+    return f"{record.variant} with {record.output_upsampling} upsampling at {threads}, {delegate}"
+
+
+def _spelled(final_score: float, latency_ms: float, si_rmse: float | None) -> str:
+    accuracy = "" if si_rmse is None else f", si-RMSE {si_rmse:.4f}"
+    return f"Final Score {final_score:.2f}, {latency_ms:.2f} ms{accuracy}"
 
 
 def ui(

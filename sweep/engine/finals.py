@@ -11,7 +11,9 @@ from sweep.engine.measurer import FINAL
 from sweep.engine.steps import Measures
 from sweep.lifecycle import Trial
 from sweep.lifecycle.events import FinalistMeasured
+from sweep.lifecycle.exports import records_of, winner_of
 from sweep.search.finalists import finalists, next_finalist
+from sweep.space import InferenceSetting
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +37,7 @@ def measure_finalists(
         device = _common_device(finalists(ledger.state, top))
         tflite = files.root / trial.completion.files["tflite"]
         try:
-            measured = measurer.measure(tflite, FINAL, fresh=True, device_id=device)
+            measured = measurer.measure(tflite, FINAL, fresh=True, device_id=device, at=_setting(trial))
         except (FarmError, OSError) as error:
             _log.warning(
                 "the finalists were not measured to the end, so their order may be unsure: %s", error
@@ -49,6 +51,12 @@ def measure_finalists(
                 measurement=measurement_to_json(measured),
             )
         )
+
+
+def _setting(trial: Trial) -> InferenceSetting | None:
+    """The setting at which the trial's file was the best; None: the target's."""
+    winner = winner_of(records_of(trial.completion.exports if trial.completion else ()))
+    return None if winner is None else InferenceSetting(winner.threads, winner.delegate)
 
 
 def _common_device(rivals: Sequence[Trial]) -> str | None:

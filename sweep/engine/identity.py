@@ -39,6 +39,8 @@ def identity_of(
         "latency": "measured",
         "max_epochs": space.document.budget.max_epochs,
     }
+    if not space.document.exports.is_plain:
+        identity["export"] = space.document.exports.to_json()
     if settings.finalizing is not None:
         identity["finalizes"] = asdict(settings.finalizing)
     if test is not None:

@@ -9,6 +9,7 @@ from device_farm.jobs import DEVICE_ID
 from device_farm.types import Measurement, MeasurementFailed, MeasurementSettings, Target
 from sweep.engine.quiet import QuietHost
 from sweep.engine.settings import ResolvedTarget
+from sweep.space import InferenceSetting
 
 COARSE = MeasurementSettings(interval_width=0.1, min_invocations=10, sampling_seconds=0.3)
 """Enough to see that a candidate is far too slow."""
@@ -38,6 +39,7 @@ class Measurer:
         *,
         fresh: bool = False,
         device_id: str | None = None,
+        at: InferenceSetting | None = None,
     ) -> Measurement:
         """The latency of ``tflite`` on the sweep's target.
 
@@ -46,11 +48,13 @@ class Measurer:
             settings: how much effort to spend.
             fresh: measure again, even if the farm knows an answer.
             device_id: on this very device; None: on any of the target's.
+            at: threads and delegate; None: the target's.
 
         Raises:
             FarmError: as `FarmClient.measure`; also if a device of another class answered.
         """
-        measurement = self._persistently(lambda: self._once(tflite, settings, fresh, self._on(device_id)))
+        exact = self._on(device_id, at)
+        measurement = self._persistently(lambda: self._once(tflite, settings, fresh, exact))
         if measurement.device_class != self._target.device_class:
             raise MeasurementFailed(
                 f"measured on device class {measurement.device_class!r}; "
@@ -71,8 +75,8 @@ class Measurer:
         with self._quiet.quiet():
             return self._farm.measure(tflite, target, settings, fresh=fresh)
 
-    def _on(self, device_id: str | None) -> Target:
-        exact = self._target.exact
+    def _on(self, device_id: str | None, at: InferenceSetting | None) -> Target:
+        exact = self._target.exact if at is None else self._target.at(at)
         if device_id is None:
             return exact
         labels = {**exact.labels, DEVICE_ID: device_id}

@@ -19,6 +19,7 @@ from ray import tune
 from sweep.data import Dataset
 from sweep.engine import tasks
 from sweep.engine.attempts import AttemptTrainable
+from sweep.engine.exports import ExportedFile
 from sweep.engine.files import SweepFiles
 from sweep.engine.ray_cluster import (
     AttemptTooLarge,
@@ -110,9 +111,9 @@ class RayTasks:
 
     def export(
         self, candidate: Mapping[str, Any], directory: Path, checkpoint: Path | None
-    ) -> dict[str, Any]:
+    ) -> list[ExportedFile]:
         """See `sweep.engine.tasks.export_candidate`."""
-        exported: dict[str, Any] = self._run(
+        exported: list[ExportedFile] = self._run(
             tasks.export_candidate,
             dict(candidate),
             self._dataset,
@@ -120,6 +121,8 @@ class RayTasks:
             str(checkpoint) if checkpoint else None,
             self._workplace.seed,
             self._quiet,
+            self._workplace.exports,
+            self._workplace.runtime,
         )
         return exported
 
@@ -133,9 +136,9 @@ class RayTasks:
         with ThreadPoolExecutor(JUDGE_CHUNKS) as pool:
             return list(pool.map(chunk, chunk_ranges(frames, JUDGE_CHUNKS)))
 
-    def check_reference(self, tflite: Path) -> float:
+    def check_reference(self, tflite: Path) -> dict[str, float]:
         """See `sweep.engine.tasks.check_reference`."""
-        return float(self._run(tasks.check_reference, str(tflite), self._dataset, self._quiet))
+        return dict(self._run(tasks.check_reference, str(tflite), self._dataset, self._quiet))
 
     def draw_picture(self, tflite: Path, path: Path) -> None:
         """See `sweep.engine.tasks.draw_picture`."""

@@ -130,7 +130,7 @@ def run_sweep(inputs: RunInputs) -> Outcome:
         farm, target, devices = _open_farm(stack, settings, space, files)
         publisher = Publisher(projections(settings, space, files), journal.records)
         ledger = Ledger(journal, (*inputs.observers, publisher))
-        workplace = _workplace(inputs, files)
+        workplace = _workplace(inputs, files, target)
         limits = _limits(settings, inputs.plan, devices)
         policy = _admission_policy(inputs)
         address = settings.compute.ray_address
@@ -212,13 +212,15 @@ def _open_farm(
 ) -> tuple[FarmClient, ResolvedTarget, int]:
     """The farm, what the sweep measures on, and how many devices that is."""
     client = open_farm(stack, settings.farm, files.farm)
-    asked = space.document.target
-    target = Target(dict(asked.labels), asked.runtime, asked.threads, asked.delegate)
+    asked, tried = space.document.target, space.document.exports
+    first = tried.settings[0]
+    target = Target(dict(asked.labels), asked.runtime, first.threads, first.delegate)
     devices = client.devices()
-    return client, resolve_target(target, devices), len(matching_devices(target, devices))
+    resolved = resolve_target(target, devices, tried.delegates)
+    return client, resolved, len(matching_devices(target, devices, tried.delegates))
 
 
-def _workplace(inputs: RunInputs, files: SweepFiles) -> Workplace:
+def _workplace(inputs: RunInputs, files: SweepFiles, target: ResolvedTarget) -> Workplace:
     return Workplace(
         files=SweepFiles(files.root.resolve()),
         dataset_path=inputs.dataset.path,
@@ -226,6 +228,8 @@ def _workplace(inputs: RunInputs, files: SweepFiles) -> Workplace:
         max_epochs=inputs.space.document.budget.max_epochs,
         seed=inputs.settings.seed,
         test_path=inputs.test.path if inputs.test else None,
+        exports=inputs.space.document.exports,
+        runtime=target.runtime,
     )
 
 

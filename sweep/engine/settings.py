@@ -8,6 +8,7 @@ from typing import Any
 from device_farm.types import Target
 from sweep.engine.files import SweepFiles
 from sweep.search.ports import Start
+from sweep.space import ExportChoices, InferenceSetting
 from sweep.tracking.addresses import redacted
 
 
@@ -113,6 +114,10 @@ class ResolvedTarget:
         """The target with the runtime's resolved name, as each measurement asks for it."""
         return Target(self.asked.labels, self.runtime, self.asked.threads, self.asked.delegate)
 
+    def at(self, setting: InferenceSetting) -> Target:
+        """The exact target with other threads and delegate."""
+        return Target(self.asked.labels, self.runtime, setting.threads, setting.delegate)
+
 
 @dataclass(frozen=True)
 class Workplace:
@@ -126,6 +131,10 @@ class Workplace:
     seed: int
     test_path: Path | None = None
     """The held-out split, which only a finalising sweep has."""
+    exports: ExportChoices = field(default_factory=ExportChoices)
+    """The files that each network is exported to, and the settings that they are run at."""
+    runtime: str = ""
+    """The target's, such as tflite-2.5.0; empty: not known, so that files are not held against it."""
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from device_farm.types import FarmUnavailable, InfeasibleModel, NoSuchDevice
+from sweep.engine.exports import cause, one_line
 from sweep.engine.files import DISK_FULL
 from sweep.engine.ledger import Ledger
 from sweep.engine.steps import Steps
@@ -79,14 +80,14 @@ class Stages:
             if not self._muted:
                 self._on_fatal(str(error))
         except (InfeasibleModel, ExportError) as error:
-            self._record(TrialInfeasible(trial.number, _one_line(error)))
+            self._record(TrialInfeasible(trial.number, one_line(error)))
         except NonFinitePrediction as error:
-            self._record(TrialFailed(trial.number, _one_line(error)))
+            self._record(TrialFailed(trial.number, one_line(error)))
         except Exception as error:
-            if getattr(_cause(error), "errno", None) in DISK_FULL:
-                self._on_fatal(_one_line(error))
+            if getattr(cause(error), "errno", None) in DISK_FULL:
+                self._on_fatal(one_line(error))
                 return
-            self._record(TrialFailed(trial.number, f"{type(error).__name__}: {_one_line(error)}"))
+            self._record(TrialFailed(trial.number, f"{type(error).__name__}: {one_line(error)}"))
 
     def _record(self, event: TrialAdmitted | TrialCompleted | TrialInfeasible | TrialFailed) -> None:
         if self._muted:
@@ -101,14 +102,3 @@ class Stages:
 
     def _finish(self, trial: Trial) -> None:
         self._record(self._steps.finish(trial))
-
-
-def _one_line(error: Exception) -> str:
-    """The error's own words on one line, without the Ray traceback around them."""
-    return " ".join(str(_cause(error)).split())[:2000]
-
-
-def _cause(error: Exception) -> Exception:
-    """What a Ray task raised, out of the error that Ray wraps around it."""
-    cause: Exception = getattr(error, "cause", None) or error
-    return cause

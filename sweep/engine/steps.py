@@ -6,21 +6,34 @@ Each returns the one event that it ends in and may be repeated from its start: f
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from device_farm.types import Measurement, MeasurementSettings, measurement_to_json
+from device_farm.types import InfeasibleModel, Measurement, MeasurementSettings, measurement_to_json
+from sweep.engine.exports import (
+    ExportedFile,
+    Tried,
+    best_of,
+    combinations,
+    contenders,
+    export_records,
+    fastest_of,
+)
 from sweep.engine.measurer import ADMISSION, COARSE, FINAL
 from sweep.engine.settings import Workplace
 from sweep.engine.tasks import write_json
+from sweep.export.errors import RunnerError
 from sweep.judging.judge import Judgement, combine
+from sweep.judging.metrics import NonFinitePrediction
 from sweep.judging.score import final_score
 from sweep.lifecycle import SweepState, Trial
-from sweep.lifecycle.events import TrialAdmitted, TrialCompleted
+from sweep.lifecycle.events import Json, TrialAdmitted, TrialCompleted
+from sweep.lifecycle.exports import records_of
 from sweep.lifecycle.trial import advance
 from sweep.search import AdmissionPolicy
+from sweep.space import InferenceSetting
 
 LATENCY_MOVED = "latency_moved"
 """Flag: the intervals of the final and the admission measurement disagree; the final one counts."""
@@ -31,14 +44,14 @@ class Tasks(Protocol):
 
     def export(
         self, candidate: Mapping[str, Any], directory: Path, checkpoint: Path | None
-    ) -> dict[str, Any]:
-        """Export to ``directory`` and return the export's facts."""
+    ) -> Sequence[ExportedFile]:
+        """Export to ``directory`` and return every file that the sweep asks for, or why there is none."""
 
     def judge(self, tflite: Path, split: Literal["validation", "test"]) -> list[Any]:
         """Judge the file on all frames of the split; return the chunks for `sweep.judging.combine`."""
 
-    def check_reference(self, tflite: Path) -> float:
-        """Largest relative difference to TensorFlow's reference kernels."""
+    def check_reference(self, tflite: Path) -> Mapping[str, float]:
+        """How far the file is from TensorFlow's reference kernels, as facts of the export."""
 
     def draw_picture(self, tflite: Path, path: Path) -> None:
         """Write the trial's picture."""
@@ -54,6 +67,7 @@ class Measures(Protocol):
         *,
         fresh: bool = False,
         device_id: str | None = None,
+        at: InferenceSetting | None = None,
     ) -> Measurement:
         """The latency of ``tflite``."""
 
@@ -91,43 +105,91 @@ class Steps:
             return admitted
 
     def finish(self, trial: Trial) -> TrialCompleted:
-        """Export the trained network, judge and measure the file."""
+        """Export the trained network, judge and measure every file; the best one speaks for the trial."""
         files = self._workplace.files
         directory = files.trial(trial.number).final
-        export = self._tasks.export(trial.candidate, directory, files.root / str(trial.checkpoint))
-        tflite = Path(export["tflite"])
-        judgement = combine(self._tasks.judge(tflite, "validation"))
+        exported = self._tasks.export(trial.candidate, directory, files.root / str(trial.checkpoint))
+        tried = self._measure(self._judge(self._combinations(exported)), FINAL)
+        winner = best_of(tried, self._policy.constraints)
+        tflite = _tflite(tried[winner])
         test = self._judge_held_out(tflite)
-        export["reference_max_relative"] = self._tasks.check_reference(tflite)
+        reference = self._tasks.check_reference(tflite)
         self._tasks.draw_picture(tflite, directory / "picture.png")
-        measured = self._measurer.measure(tflite, FINAL)
-        return self._completed(trial, export, judgement, measured, test)
+        return self._completed(trial, tried, winner, test, reference)
+
+    def _combinations(self, exported: Sequence[ExportedFile]) -> tuple[Tried, ...]:
+        return combinations(exported, self._workplace.exports.settings)
 
     def _measure_untrained(self, trial: Trial) -> TrialAdmitted:
+        """The fastest is measured well. Where that is not sure from the start, all are measured coarsely first."""
         directory = self._workplace.files.trial(trial.number).admission
-        export = self._tasks.export(trial.candidate, directory, None)
-        tflite = Path(export["tflite"])
-        if self._may_reject():
-            coarse = self._admitted(trial, export, self._measurer.measure(tflite, COARSE))
-            if self._rejects(trial, coarse):
-                return coarse
-        return self._admitted(trial, export, self._measurer.measure(tflite, ADMISSION))
+        tried = self._combinations(self._tasks.export(trial.candidate, directory, None))
+        may_reject = self._may_reject()
+        places: Sequence[int] = range(len(tried))
+        if may_reject or len(tried) > 1:
+            tried = self._measure(tried, COARSE)
+            fastest = fastest_of(tried, self._policy.constraints)
+            if may_reject and self._rejects(trial, tried):
+                return self._admitted(trial, tried, fastest)
+            places = contenders(tried)
+        tried = self._measure(tried, ADMISSION, places)
+        return self._admitted(trial, tried, fastest_of(tried, self._policy.constraints))
 
     def _may_reject(self) -> bool:
         """A coarse measurement only pays where it could end the matter."""
         scores = self._policy.risk is not None and self._state().best is not None
         return scores or bool(self._policy.constraints)
 
-    def _rejects(self, trial: Trial, admitted: TrialAdmitted) -> bool:
-        measured = advance(trial, admitted, time.time())
-        return self._policy.at_admission(self._state(), measured) is not None
+    def _rejects(self, trial: Trial, tried: Sequence[Tried]) -> bool:
+        """True if the trial may stop whichever of its files, at whichever setting, will count."""
+        state = self._state()
+        measured = [place for place, entry in enumerate(tried) if entry.latency_ms is not None]
+        admissions = (self._admitted(trial, tried, place) for place in measured)
+        return all(
+            self._policy.at_admission(state, advance(trial, admitted, time.time())) is not None
+            for admitted in admissions
+        )
 
-    def _admitted(self, trial: Trial, export: Mapping[str, Any], measurement: Measurement) -> TrialAdmitted:
+    def _judge(self, tried: Sequence[Tried]) -> tuple[Tried, ...]:
+        """Each file judged once, whatever the number of its settings; one that cannot be is out."""
+        verdicts: dict[str, Judgement | Exception] = {}
+        for entry in tried:
+            if entry.failure is None and entry.file.name not in verdicts:
+                verdicts[entry.file.name] = self._verdict(_tflite(entry))
+        return tuple(_with_verdict(entry, verdicts.get(entry.file.name)) for entry in tried)
+
+    def _verdict(self, tflite: Path) -> Judgement | Exception:
+        try:
+            return combine(self._tasks.judge(tflite, "validation"))
+        except (NonFinitePrediction, RunnerError) as error:
+            return error
+
+    def _measure(
+        self, tried: Sequence[Tried], effort: MeasurementSettings, places: Sequence[int] | None = None
+    ) -> tuple[Tried, ...]:
+        """Those at ``places`` (None: all) measured anew; one that the device refuses is out."""
+        return tuple(
+            self._measured_at(entry, effort) if places is None or place in places else entry
+            for place, entry in enumerate(tried)
+        )
+
+    def _measured_at(self, entry: Tried, effort: MeasurementSettings) -> Tried:
+        if entry.failure is not None:
+            return entry
+        try:
+            measurement = self._measurer.measure(_tflite(entry), effort, at=entry.setting)
+        except InfeasibleModel as error:
+            return replace(entry, measurement=None, failure=error)
+        return replace(entry, measurement=measurement)
+
+    def _admitted(self, trial: Trial, tried: Sequence[Tried], place: int) -> TrialAdmitted:
+        measurement = _measurement(tried[place])
         return TrialAdmitted(
             trial=trial.number,
             latency_ms=measurement.latency_ms,
             measurement=measurement_to_json(measurement),
-            export=self._portable(export),
+            export=self._portable(tried[place].file.facts),
+            exports=self._records(tried, place),
         )
 
     def _judge_held_out(self, tflite: Path) -> Judgement | None:
@@ -137,37 +199,65 @@ class Steps:
     def _completed(
         self,
         trial: Trial,
-        export: Mapping[str, Any],
-        judgement: Judgement,
-        measured: Measurement,
+        tried: Sequence[Tried],
+        winner: int,
         test: Judgement | None,
+        reference: Mapping[str, float],
     ) -> TrialCompleted:
-        directory = self._workplace.files.trial(trial.number).final
-        measurement = measurement_to_json(measured)
-        written = {"measurement": measurement, "judgement": asdict(judgement)}
-        if test is not None:
-            written["test_judgement"] = asdict(test)
-        for name, content in written.items():
-            write_json(directory / f"{name}.json", content)
+        best = tried[winner]
+        measured, judgement = _measurement(best), _judgement(best)
         metrics = asdict(judgement.metrics)
-        paths = {name: directory / f"{name}.json" for name in written}
-        paths |= {"tflite": Path(export["tflite"]), "onnx": Path(export["onnx"])}
-        paths["picture"] = directory / "picture.png"
         return TrialCompleted(
             trial=trial.number,
             metrics=metrics,
             latency_ms=measured.latency_ms,
             final_score=final_score(metrics["si_rmse"], measured.latency_ms),
-            measurement=measurement,
-            export=self._portable(export),
+            measurement=measurement_to_json(measured),
+            export={**self._portable(best.file.facts), **reference},
             judgement={
                 "frames": judgement.frames,
                 "interpreter_version": judgement.interpreter_version,
             },
-            files={name: self._workplace.files.relative(path) for name, path in paths.items()},
-            flags=(LATENCY_MOVED,) if latency_moved(trial, measured) else (),
+            files=self._write(trial, tried, winner, test),
+            flags=(LATENCY_MOVED,) if latency_moved(trial, best) else (),
             test=_held_out(test, measured),
+            exports=self._records(tried, winner),
         )
+
+    def _write(
+        self, trial: Trial, tried: Sequence[Tried], winner: int, test: Judgement | None
+    ) -> dict[str, str]:
+        """Write what was found beside the files; the paths of all of them, by kind."""
+        directory = self._workplace.files.trial(trial.number).final
+        written: dict[str, Any] = {
+            "measurement": measurement_to_json(_measurement(tried[winner])),
+            "judgement": asdict(_judgement(tried[winner])),
+        }
+        if test is not None:
+            written["test_judgement"] = asdict(test)
+        if not self._workplace.exports.is_plain:
+            written["exports"] = self._with_measurements(tried, winner)
+        for name, content in written.items():
+            write_json(directory / f"{name}.json", content)
+        paths = {name: directory / f"{name}.json" for name in written}
+        paths |= _model_paths(tried, winner) | {"picture": directory / "picture.png"}
+        return {name: self._workplace.files.relative(path) for name, path in paths.items()}
+
+    def _records(self, tried: Sequence[Tried], winner: int) -> Sequence[Mapping[str, Json]]:
+        """All combinations for the journal, where there is more to tell than the event itself does."""
+        if self._workplace.exports.is_plain:
+            return ()
+        relative = self._workplace.files.relative
+        return export_records(tried, winner, self._policy.constraints, lambda path: relative(Path(path)))
+
+    def _with_measurements(self, tried: Sequence[Tried], winner: int) -> dict[str, Any]:
+        records = self._records(tried, winner)
+        return {
+            "exports": [
+                {**record, "measurement": entry.measurement and measurement_to_json(entry.measurement)}
+                for record, entry in zip(records, tried, strict=True)
+            ]
+        }
 
     def _portable(self, export: Mapping[str, Any]) -> dict[str, Any]:
         """The export's facts with paths relative to the sweep's directory."""
@@ -175,15 +265,63 @@ class Steps:
         return {**export, **{key: files.relative(Path(export[key])) for key in ("tflite", "onnx")}}
 
 
-def latency_moved(trial: Trial, final: Measurement) -> bool:
-    """True if the final file's latency interval lies apart from the untrained one's.
+def latency_moved(trial: Trial, final: Tried) -> bool:
+    """True if the final file's latency interval lies apart from the untrained one's at the same setting.
 
     Weights can move it: denormal numbers are slow, and constants that training made zero may be folded away.
     """
-    admission = (trial.admission or {}).get("interval_ms")
-    if not admission or final.interval_ms is None:
+    admission = _admission_interval(trial, final)
+    interval = _measurement(final).interval_ms
+    if not admission or interval is None:
         return False
-    return bool(final.interval_ms[0] > admission[1] or final.interval_ms[1] < admission[0])
+    return bool(interval[0] > admission[1] or interval[1] < admission[0])
+
+
+def _admission_interval(trial: Trial, final: Tried) -> Sequence[float] | None:
+    """The interval of the untrained file of the same variant, at the same setting."""
+    if not trial.admission_exports:
+        interval: Sequence[float] | None = (trial.admission or {}).get("interval_ms")
+        return interval
+    file, setting = final.file, final.setting
+    wanted = (file.variant, file.output_upsampling, setting.threads, setting.delegate)
+    for record in records_of(trial.admission_exports):
+        if (*record.file, record.threads, record.delegate) == wanted:
+            return record.interval_ms
+    return None
+
+
+def _with_verdict(entry: Tried, verdict: Judgement | Exception | None) -> Tried:
+    if isinstance(verdict, Exception):
+        return replace(entry, failure=verdict)
+    return replace(entry, judgement=verdict)
+
+
+def _tflite(entry: Tried) -> Path:
+    return Path(entry.file.facts["tflite"])
+
+
+def _measurement(entry: Tried) -> Measurement:
+    if entry.measurement is None:
+        raise AssertionError(f"{entry.file.name} was not measured")
+    return entry.measurement
+
+
+def _judgement(entry: Tried) -> Judgement:
+    if entry.judgement is None:
+        raise AssertionError(f"{entry.file.name} was not judged")
+    return entry.judgement
+
+
+def _model_paths(tried: Sequence[Tried], winner: int) -> dict[str, Path]:
+    """The winner's files as ``tflite`` and ``onnx``, and all others under names of their own."""
+    best = tried[winner].file
+    paths = {kind: Path(best.facts[kind]) for kind in ("tflite", "onnx")}
+    for file in (entry.file for entry in tried):
+        if file.facts and file.name != best.name:
+            paths[f"tflite_{file.name}"] = Path(file.facts["tflite"])
+            if file.facts["onnx"] != best.facts["onnx"]:
+                paths[f"onnx_{file.output_upsampling}"] = Path(file.facts["onnx"])
+    return paths
 
 
 def _measured_twin(state: SweepState, trial: Trial) -> Trial | None:
@@ -209,6 +347,7 @@ def _shared(trial: Trial, twin: Trial) -> TrialAdmitted:
         measurement=twin.admission or {},
         export=twin.admission_export or {},
         shared_with=twin.number,
+        exports=twin.admission_exports,
     )
 
 

@@ -10,11 +10,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
+from sweep.engine.exports import ExportedFile
 from sweep.engine.quiet import QuietHost
+from sweep.space import ExportChoices
+
+if TYPE_CHECKING:
+    from sweep.models import DepthNetwork
+    from sweep.space.candidate import Architecture, Upsampling
 
 PARITY_FRAMES = 2
+CALIBRATION_FRAMES = 32
+UNTRAINED_CALIBRATION_FRAMES = 4
+"""Latency does not depend on the ranges."""
 REFERENCE_TIMEOUT_S = 300.0
 
 
@@ -34,32 +46,60 @@ def export_candidate(
     checkpoint: str | None,
     seed: int,
     quiet_directory: str | None,
-) -> dict[str, Any]:
-    """Export the network, trained (``checkpoint``) or as initialised; return the export's facts.
+    choices: ExportChoices,
+    runtime: str,
+) -> list[ExportedFile]:
+    """Export the network, trained (``checkpoint``) or as initialised, to every file of ``choices``.
 
-    Raises:
-        ExportError: the candidate cannot be exported faithfully.
+    Each file comes with the export's facts, or with why it cannot be had or cannot run on ``runtime`` (empty: not
+    held against any). Variants that need images are calibrated with training images, drawn with ``seed``.
     """
     with _busy(quiet_directory):
-        import torch
-
         from sweep.data import load_dataset
-        from sweep.export import export_network
-        from sweep.models import build_network
-        from sweep.models.untrained import settle_batch_norm
-        from sweep.space.candidate import Candidate
-        from sweep.training.checkpoint import read_checkpoint
+        from sweep.engine.exporting import calibration_frames, export_files
+        from sweep.export.variants import CALIBRATED
 
-        torch.manual_seed(seed)
-        network = build_network(Candidate.model_validate(candidate).architecture)
-        frames = load_dataset(Path(dataset_path)).validation.rgb[:PARITY_FRAMES]
-        if checkpoint is None:
-            settle_batch_norm(network, frames)
-        else:
-            network.load_state_dict(read_checkpoint(Path(checkpoint), torch.device("cpu"))["network"])
-        exported = export_network(network, Path(directory), frames)
-    facts = asdict(exported)
-    return {key: str(value) if isinstance(value, Path) else value for key, value in facts.items()}
+        dataset = load_dataset(Path(dataset_path))
+        frames = np.array(dataset.validation.rgb[:PARITY_FRAMES])  # a copy that torch may hold
+        calibration = None
+        if not CALIBRATED.isdisjoint(choices.variants):
+            count = CALIBRATION_FRAMES if checkpoint else UNTRAINED_CALIBRATION_FRAMES
+            calibration = calibration_frames(dataset.train.rgb, count, seed)
+
+        def network_of(upsampling: "Upsampling | None") -> "DepthNetwork":
+            return _network(_architecture(candidate, upsampling), frames, checkpoint, seed)
+
+        return export_files(network_of, Path(directory), frames, calibration, choices, runtime)
+
+
+def _architecture(candidate: Mapping[str, Any], upsampling: "Upsampling | None") -> "Architecture":
+    """The candidate's, with another last resize if one is given; no weight belongs to it."""
+    from sweep.space.candidate import Candidate
+
+    architecture = Candidate.model_validate(candidate).architecture
+    if upsampling is None:
+        return architecture
+    output = architecture.output.model_copy(update={"upsampling": upsampling})
+    return architecture.model_copy(update={"output": output})
+
+
+def _network(
+    architecture: "Architecture", frames: NDArray[np.uint8], checkpoint: str | None, seed: int
+) -> "DepthNetwork":
+    """The trained network, or as initialised with ``seed`` and settled on ``frames``."""
+    import torch
+
+    from sweep.models import build_network
+    from sweep.models.untrained import settle_batch_norm
+    from sweep.training.checkpoint import read_checkpoint
+
+    torch.manual_seed(seed)
+    network = build_network(architecture)
+    if checkpoint is None:
+        settle_batch_norm(network, frames)
+    else:
+        network.load_state_dict(read_checkpoint(Path(checkpoint), torch.device("cpu"))["network"])
+    return network
 
 
 def judge_frames(
@@ -77,15 +117,19 @@ def judge_frames(
         return judge_chunk(Path(tflite), Path(data_path), start, stop, split)
 
 
-def check_reference(tflite: str, dataset_path: str, quiet_directory: str | None) -> float:
-    """Largest relative difference between tflite-runtime and TensorFlow's reference kernels on one frame."""
+def check_reference(tflite: str, dataset_path: str, quiet_directory: str | None) -> dict[str, float]:
+    """tflite-runtime against TensorFlow's reference kernels on one frame; see `ReferenceDifference`.
+
+    The largest relative difference tells of float files; a quantised one may be a whole step off at some pixel, so
+    that only the si-RMSE between the two tells of it.
+    """
     with _busy(quiet_directory):
         from sweep.data import load_dataset
-        from sweep.export.reference import reference_parity
+        from sweep.export.reference import reference_difference
 
-        return reference_parity(
-            Path(tflite), load_dataset(Path(dataset_path)).validation.rgb[:1], REFERENCE_TIMEOUT_S
-        )
+        frames = load_dataset(Path(dataset_path)).validation.rgb[:1]
+        found = reference_difference(Path(tflite), frames, REFERENCE_TIMEOUT_S)
+    return {"reference_max_relative": found.max_relative, "reference_si_rmse": found.si_rmse}
 
 
 def draw_picture(tflite: str, dataset_path: str, path: str, quiet_directory: str | None) -> None:

@@ -69,7 +69,9 @@ class TrialProposed:
 class TrialAdmitted:
     """The file with untrained weights was exported and measured; the trial may be trained.
 
-    ``shared_with`` is the trial of the same architecture whose measurement this is; None: its own.
+    ``shared_with`` is the trial of the same architecture whose measurement this is; None: its own. Of several
+    files or settings, the figures are those of the fastest, and ``exports`` has all of them: see
+    `sweep.lifecycle.exports`.
     """
 
     trial: int
@@ -77,6 +79,10 @@ class TrialAdmitted:
     measurement: Mapping[str, Json]
     export: Mapping[str, Json]
     shared_with: int | None = None
+    exports: Sequence[Mapping[str, Json]] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "exports", tuple(self.exports))  # JSON knows lists only
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,9 @@ class AttemptEnded:
 class TrialCompleted:
     """The trained, exported file was judged and measured; all figures come from that file.
 
+    Of several files or settings, it is the one with the best score on the validation split; ``exports`` has all
+    of them: see `sweep.lifecycle.exports`.
+
     ``flags`` names what a person should know, such as ``latency_moved``. ``test`` holds the metrics on the
     held-out split, which only a finalising sweep reads.
     """
@@ -137,9 +146,11 @@ class TrialCompleted:
     files: Mapping[str, str]
     flags: Sequence[str] = ()
     test: Mapping[str, Json] | None = None
+    exports: Sequence[Mapping[str, Json]] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "flags", tuple(self.flags))  # JSON knows lists only
+        for name in ("flags", "exports"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON knows lists only
 
 
 @dataclass(frozen=True)

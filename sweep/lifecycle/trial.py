@@ -114,6 +114,7 @@ class Trial:
     admission: Mapping[str, Json] | None = None
     admission_export: Mapping[str, Json] | None = None
     admission_shared_with: int | None = None
+    admission_exports: tuple[Mapping[str, Json], ...] = ()
     completion: TrialCompleted | None = None
     finals: tuple[FinalistMeasured, ...] = ()
     reason: str = ""
@@ -145,8 +146,13 @@ class Trial:
 
     @property
     def size_mb(self) -> float | None:
-        """Size of the TFLite file in 10^6 bytes, as exported at admission; None before."""
-        size = (self.admission_export or {}).get("size_bytes")
+        """Size of the TFLite file in 10^6 bytes, as exported at admission; None before.
+
+        Of several files it is that of the fastest, and once the trial is complete, that of the best.
+        """
+        several = self.completion is not None and self.completion.exports
+        export = self.completion.export if self.completion and several else self.admission_export
+        size = (export or {}).get("size_bytes")
         return None if size is None else float(size) / 1e6
 
     @property
@@ -207,6 +213,7 @@ def _apply(trial: Trial, event: TrialEvent, time: float) -> Trial:
                 admission=event.measurement,
                 admission_export=event.export,
                 admission_shared_with=event.shared_with,
+                admission_exports=tuple(event.exports),
             )
         case AttemptStarted():
             return _start_attempt(trial, event)

@@ -1,21 +1,23 @@
 """Two sweeps side by side: what differs, which was better, and at what cost; `compare_view` shows it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Final
 
 from sweep.lifecycle import Record, SweepState, Trial, TrialState
 from sweep.lifecycle.events import EpochTrained, Json, TrialCompleted
+from sweep.report.exports import export_label
 from sweep.report.history import SweepHistory, history_of
+from sweep.space.exports import ExportChoices, choices_from_json
 
 SHARES: Final = (0.25, 0.5, 0.75, 1.0)
 TOP: Final = 5
 
 _KNOWN_KEYS: Final = frozenset(
-    {"space", "space_hash", "data", "data_fingerprint", "target", "latency", "max_epochs"}
+    {"space", "space_hash", "data", "data_fingerprint", "target", "export", "latency", "max_epochs"}
 )
-_TARGET_KEYS: Final = ("device_class", "emulated", "runtime", "threads", "delegate", "labels")
+_TARGET_KEYS: Final = ("device_class", "emulated", "runtime", "labels")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Finalist:
-    """A complete trial; ``score_interval``: what its latency's 95 % interval makes of the score, or None."""
+    """A complete trial; ``score_interval``: what its latency's 95 % interval makes of the score, or None.
+
+    ``export`` says which of several files and settings it is; empty: there is but one to ask for.
+    """
 
     trial: int
     final_score: float
@@ -40,6 +45,7 @@ class Finalist:
     latency_ms: float
     candidate_hash: str
     architecture_hash: str
+    export: str = ""
 
 
 @dataclass(frozen=True)
@@ -199,6 +205,7 @@ def _identity(first: Mapping[str, Json], second: Mapping[str, Json]) -> tuple[Di
             _difference(key.replace("_", " "), _target(first, key), _target(second, key), True)
             for key in _TARGET_KEYS
         ),
+        *_exports(choices_from_json(first), choices_from_json(second)),
         _difference("latency", first.get("latency", "measured"), second.get("latency", "measured"), True),
         _difference("epochs", first.get("max_epochs"), second.get("max_epochs"), False),
         *(
@@ -206,6 +213,25 @@ def _identity(first: Mapping[str, Json], second: Mapping[str, Json]) -> tuple[Di
             for key in sorted({*first, *second} - _KNOWN_KEYS)
         ),
     )
+
+
+def _exports(first: ExportChoices, second: ExportChoices) -> Iterator[Difference]:
+    """Settings belong to the target; the files are what is searched, as the space is."""
+    yield _difference("threads", _list(first.threads), _list(second.threads), True)
+    yield _difference("delegate", _list(first.delegates), _list(second.delegates), True)
+    if not (first.is_plain and second.is_plain):
+        yield _difference("variants", _list(first.variants), _list(second.variants), False)
+        own = "the candidate's"
+        yield _difference(
+            "output upsampling",
+            _list(first.output_upsampling) or own,
+            _list(second.output_upsampling) or own,
+            False,
+        )
+
+
+def _list(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values))
 
 
 def _difference(what: str, first: Json, second: Json, decides: bool) -> Difference:
@@ -249,6 +275,7 @@ def _finalists(state: SweepState) -> Iterable[Finalist]:
                 latency_ms=trial.latency_ms,
                 candidate_hash=trial.candidate_hash,
                 architecture_hash=trial.architecture_hash,
+                export=export_label(trial.completion),
             )
 
 
@@ -292,6 +319,10 @@ def _best_by(curve: Sequence[tuple[float, float]], training_s: float) -> float |
 
 
 def _common(first: SweepState, second: SweepState) -> tuple[CommonNetwork, ...]:
+    """None where the sweeps do not export alike: then a network's latencies are those of different files."""
+    files = [choices_from_json(_identity_of(state)) for state in (first, second)]
+    if len({(choices.variants, choices.output_upsampling) for choices in files}) > 1:
+        return ()
     ours, theirs = _measured(first), _measured(second)
     return tuple(
         CommonNetwork(

@@ -103,9 +103,11 @@ def _milestones(comparison: Comparison) -> Table:
 def _top(side: Side) -> RenderableType:
     if not side.top:
         return Text(f"{side.name}: no complete trial")
-    table = _table(f"best of {side.name}: trial", "score", "si-RMSE", "ms", "network")
+    several = any(found.export for found in side.top)
+    columns = ("score", "si-RMSE", "ms", "network", *(("export",) if several else ()))
+    table = _table(f"best of {side.name}: trial", *columns)
     for found in side.top:
-        table.add_row(*_cells(found))
+        table.add_row(*_cells(found), *((found.export,) if several else ()))
     return table
 
 
@@ -138,5 +140,7 @@ def _table(*columns: str, fold: bool = False) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     table.add_column(columns[0], no_wrap=True)
     for name in columns[1:]:
-        table.add_column(name, justify="left" if fold or name == "network" else "right", overflow="fold")
+        table.add_column(
+            name, justify="left" if fold or name in ("network", "export") else "right", overflow="fold"
+        )
     return table

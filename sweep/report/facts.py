@@ -2,16 +2,18 @@
 
 Keys read from the identity: ``space`` and ``data`` (names), ``target`` (``labels``, ``runtime``, ``threads``,
 ``delegate``, ``device_class``, ``emulated``), ``latency`` (``measured``, which is the default, or
-``estimated``), ``max_epochs``, and of a finalising sweep ``finalizes`` (the ``sweep`` whose winners it
-retrains) and ``test_data`` (the held-out split's name).
+``estimated``), ``max_epochs``, ``export`` (``variants``, ``threads``, ``delegates``, ``output_upsampling``;
+absent: one float32 file at the target's setting), and of a finalising sweep ``finalizes`` (the ``sweep`` whose
+winners it retrains) and ``test_data`` (the held-out split's name).
 Keys read from the settings: ``trials`` and ``time_s`` (limits, or None), ``farm`` (an address; None: the sweep
 measures on its own machine) and ``data`` (a folder; None: generated demo data).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sweep.lifecycle.events import Json, SweepStarted
+from sweep.space.exports import ExportChoices, choices_from_json
 
 CHALLENGE_DEVICE = "Raspberry Pi 4"
 
@@ -31,6 +33,7 @@ class SweepFacts:
         demo_data: the data are generated images.
         finalizes: the sweep whose winners this one retrains and judges on held-out data; None for a search.
         test_data: name of the held-out data; None for a search, which never reads them.
+        exports: the files that each training becomes, and the settings that they are run at.
     """
 
     name: str
@@ -51,6 +54,7 @@ class SweepFacts:
     demo_data: bool
     finalizes: str | None
     test_data: str | None
+    exports: ExportChoices = field(default_factory=ExportChoices)
 
     @property
     def subject(self) -> str:
@@ -61,10 +65,22 @@ class SweepFacts:
     @property
     def target(self) -> str:
         """The target in one line, such as ``raspberrypi-4b, tflite-2.14.0, 4 threads, xnnpack``."""
-        threads = f"{self.threads} thread" + ("s" if self.threads != 1 else "")
-        delegate = "no delegate" if self.delegate == "none" else self.delegate
+        tried = self.exports
+        threads = " or ".join(map(str, tried.threads)) + (" threads" if tried.threads != (1,) else " thread")
+        delegate = " or ".join("no delegate" if name == "none" else name for name in tried.delegates)
         device = self.device_class + (" (emulated)" if self.emulated else "")
         return ", ".join((device, self.runtime or "default runtime", threads, delegate))
+
+    @property
+    def export_statement(self) -> str | None:
+        """What each training is exported to; None where it is one float32 file at one setting."""
+        if self.exports.is_plain:
+            return None
+        resize = self.exports.output_upsampling
+        resized = f", each with a {' and a '.join(resize)} last resize" if resize else ""
+        count = self.exports.combinations
+        best = f"; the best of {count} combinations counts" if count > 1 else ""
+        return f"Exported as {', '.join(self.exports.variants)}{resized}{best}."
 
     @property
     def latency_statement(self) -> str:
@@ -112,6 +128,7 @@ def facts_of(started: SweepStarted, settings: Mapping[str, Json] | None = None) 
         demo_data=data.startswith(DEMO_PREFIX) and started.settings.get("data") is None,
         finalizes=_finalized(identity.get("finalizes")),
         test_data=identity.get("test_data"),
+        exports=choices_from_json(identity),
     )
 
 

@@ -12,6 +12,7 @@ from sweep.judging.score import TABLE_1
 from sweep.lifecycle import SweepState, TrialState
 from sweep.lifecycle.events import Json
 from sweep.report.endings import count_endings, untrained_lines
+from sweep.report.exports import export_lines
 from sweep.report.facts import SweepFacts, facts_of
 from sweep.report.finalising import candidates_json, candidates_table
 from sweep.report.flags import flag_legend, flag_marks
@@ -22,6 +23,7 @@ from sweep.search.finalists import standing
 _METRICS: Final = (("si-RMSE", 4), ("RMSE", 2), ("LOG10", 4), ("REL", 4))
 _FIGURES: Final = ("score", *(name for name, _ in _METRICS), "ms")
 _REASONS: Final = 5
+_EXPORT_WIDTH: Final = 16
 _ROOMY: Final = 100
 
 
@@ -70,6 +72,7 @@ def leaderboard_table(state: SweepState, *, width: int, limit: int | None = None
     parts: list[RenderableType] = [*_heading(facts, state, gap)]
     if rows:
         parts += [_our_table(facts, rows[:limit], gap), *map(Text, _legend(rows[:limit]))]
+        parts += map(Text, _exports_of_best(state))
     else:
         parts.append(Text("\nNo trials yet.\n"))
     if limit is not None and len(rows) > limit:
@@ -84,6 +87,8 @@ def _heading(facts: SweepFacts, state: SweepState, gap: int) -> Iterator[Rendera
     yield Text(f"Sweep {facts.name}: {topic}", style="bold")
     yield Text(f"{facts.space} on {facts.data}; {facts.target}")
     yield Text(facts.latency_statement)
+    if facts.export_statement:
+        yield Text(facts.export_statement)
     if final:
         yield from candidates_table(facts, state, gap)
     elif facts.demo_data:
@@ -91,21 +96,35 @@ def _heading(facts: SweepFacts, state: SweepState, gap: int) -> Iterator[Rendera
 
 
 def _our_table(facts: SweepFacts, rows: Sequence[LeaderboardRow], gap: int) -> Table:
-    table = _new_table(gap, "#", "trial", *_FIGURES, "95 % CI", "MB", "state")
+    """Where it matters which file counts, it has a column; where there is little room, LOG10 and REL make it."""
+    several = facts.exports.combinations > 1
+    metrics = _METRICS[:2] if several and gap == 0 else _METRICS
+    table = _new_table(
+        gap, "#", "trial", "score", *(name for name, _ in metrics), "ms", "95 % CI", "MB", "state"
+    )
+    if several:
+        table.add_column("export", max_width=_EXPORT_WIDTH, overflow="fold")
     for row in rows:
         complete = row.final_score is not None
         table.add_row(
             _rank(row),
             str(row.trial),
             score(row.final_score) if complete else score(row.partial_score, partial=True),
-            *_metrics(row.si_rmse, row.rmse, row.log10, row.rel),
+            *_metrics(metrics, row.si_rmse, row.rmse, row.log10, row.rel),
             latency(row.runtime_ms),
             "drifts" if _drifts(row) else interval(row.runtime_interval_ms),
             number(row.size_mb, 1),
             _state_text(row, facts),
+            *([row.export] if several else []),
             style="bold green" if row.rank == 1 else None if complete else "dim",
         )
     return table
+
+
+def _exports_of_best(state: SweepState) -> Iterator[str]:
+    """What became of the best trial's other files."""
+    best = next(iter(standing(state)), None)
+    return iter(()) if best is None else export_lines(best)
 
 
 def _legend(rows: Sequence[LeaderboardRow]) -> Iterator[str]:
@@ -160,7 +179,7 @@ def _table_1(gap: int) -> tuple[RenderableType, ...]:
         table.add_row(
             row.team,
             str(row.final_score),
-            *_metrics(row.si_rmse, row.rmse, row.log10, row.rel),
+            *_metrics(_METRICS, row.si_rmse, row.rmse, row.log10, row.rel),
             f"{row.runtime_ms:g}",
             number(row.size_mb, 1),
         )
@@ -178,5 +197,6 @@ def _new_table(gap: int, *columns: str) -> Table:
     return table
 
 
-def _metrics(*values: float | None) -> tuple[str, ...]:
-    return tuple(number(value, decimals) for value, (_, decimals) in zip(values, _METRICS, strict=True))
+def _metrics(metrics: Sequence[tuple[str, int]], *values: float | None) -> tuple[str, ...]:
+    """The first of the values, as many as ``metrics``."""
+    return tuple(number(value, decimals) for value, (_, decimals) in zip(values, metrics, strict=False))

@@ -23,6 +23,7 @@ from sweep.lifecycle.events import (
     TrialsAdded,
 )
 from sweep.report.endings import trials_over, trials_wanted
+from sweep.report.exports import export_label
 from sweep.report.facts import SweepFacts
 from sweep.report.flags import flag_words
 from sweep.report.text import count, duration, latency, number, one_line, score, spoken_duration
@@ -34,6 +35,8 @@ def opening_lines(facts: SweepFacts) -> Iterator[str]:
     """What a log starts with: which sweep this is, its target and its limits."""
     yield f"sweep {facts.name}: {facts.subject}, full fidelity {count(facts.max_epochs, 'epoch')}"
     yield f"target: {facts.target}. {facts.latency_statement}"
+    if facts.export_statement:
+        yield facts.export_statement
     limits = [] if facts.trials is None else [f"at most {count(facts.trials, 'trial')}"]
     if facts.time_limit_s is not None:
         limits.append(f"at most {spoken_duration(facts.time_limit_s)}")
@@ -132,10 +135,11 @@ def _shared(event: TrialAdmitted) -> str:
 
 
 def _completion_line(event: TrialCompleted, *, is_best: bool) -> str:
-    flags = flag_words(event.flags)
+    flags, export = flag_words(event.flags), export_label(event)
     return (
         f"complete    Final Score {score(event.final_score)}, si-RMSE "
         f"{number(event.metrics['si_rmse'], 4)}, {latency(event.latency_ms)} ms"
+        + (f" as {export}" if export else "")
         + (", the best so far" if is_best else "")
         + (f" ({flags})" if flags else "")
     )

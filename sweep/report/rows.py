@@ -7,6 +7,8 @@ from typing import Final
 
 from sweep.lifecycle import SweepState, Trial, TrialState
 from sweep.lifecycle.events import Json
+from sweep.lifecycle.exports import ExportRecord, records_of
+from sweep.report.exports import export_label
 from sweep.search.finalists import ranks, standing
 
 _ORDER: Final = (
@@ -44,6 +46,8 @@ class LeaderboardRow:
         pruned_by: the rule that stopped it, ``rung``, ``extrapolation``, ``admission`` or ``time``; None: none.
         tried: False if the trial ended at admission, before any training.
         files: by kind, relative to the sweep's directory; empty once they were removed to bound the disk.
+        export: which of several files and settings the figures are of; empty: there is but one to ask for.
+        exports: all of them.
     """
 
     rank: int | None
@@ -68,6 +72,8 @@ class LeaderboardRow:
     candidate_hash: str
     architecture_hash: str
     files: Mapping[str, str]
+    export: str = ""
+    exports: tuple[ExportRecord, ...] = ()
 
 
 def leaderboard_rows(state: SweepState) -> tuple[LeaderboardRow, ...]:
@@ -85,8 +91,12 @@ def leaderboard_rows(state: SweepState) -> tuple[LeaderboardRow, ...]:
 def row_json(row: LeaderboardRow) -> dict[str, Json]:
     """The row's fields as plain data."""
     bounds = row.runtime_interval_ms
-    plain = {"runtime_interval_ms": list(bounds) if bounds else None, "flags": list(row.flags)}
-    return {**asdict(row), **plain}
+    return {
+        **asdict(row),
+        "runtime_interval_ms": list(bounds) if bounds else None,
+        "flags": list(row.flags),
+        "exports": [record.to_json() for record in row.exports],
+    }
 
 
 def latency_interval(trial: Trial) -> tuple[float, float] | None:
@@ -124,6 +134,8 @@ def _row(trial: Trial, rank: int | None, *, tied: bool) -> LeaderboardRow:
         candidate_hash=trial.candidate_hash,
         architecture_hash=trial.architecture_hash,
         files=completion.files if completion and trial.has_files else {},
+        export=export_label(completion),
+        exports=records_of(completion.exports if completion else ()),
     )
 
 

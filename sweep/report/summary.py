@@ -7,6 +7,7 @@ from pathlib import Path
 from sweep.lifecycle import SweepState, Trial
 from sweep.lifecycle.events import SweepEnded
 from sweep.report.endings import TRIED, count_endings, spoken_endings, untrained_lines
+from sweep.report.exports import export_label, export_lines
 from sweep.report.facts import facts_of
 from sweep.report.finalising import winner_lines
 from sweep.report.rows import leaderboard_rows
@@ -93,15 +94,21 @@ def _best_lines(state: SweepState, baselines: BaselineFigures | None) -> Iterato
     if facts.finalizes is None:
         yield (
             f"Best: trial {best.number}, Final Score {score(best.final_score)}: si-RMSE "
-            f"{number(best.completion.metrics['si_rmse'], 4)} at {latency(best.latency_ms)} ms."
+            f"{number(best.completion.metrics['si_rmse'], 4)} at {latency(best.latency_ms)} ms"
+            f"{_as(export_label(best.completion))}."
         )
         yield from _tie_lines(state, best)
+        yield from export_lines(best)
     else:
         yield from winner_lines(facts, state)
     yield facts.latency_statement
     yield f"Data: {facts.data_statement}."
     if baselines is not None:
         yield from _margin_lines(best, baselines)
+
+
+def _as(export: str) -> str:
+    return f", as {export}" if export else ""
 
 
 def _tie_lines(state: SweepState, best: Trial) -> Iterator[str]:

@@ -19,6 +19,7 @@ from sweep.space.domain import (
     Suggest,
 )
 from sweep.space.duration import format_duration, parse_duration
+from sweep.space.exports import ExportChoices, InferenceSetting
 from sweep.space.load import bundled_spaces, load_space, parse_space
 from sweep.space.problems import ImpossibleCandidate, Problem, SpaceError
 from sweep.space.space import Space
@@ -30,8 +31,10 @@ __all__ = [
     "Condition",
     "Document",
     "Domain",
+    "ExportChoices",
     "FixedSuggest",
     "ImpossibleCandidate",
+    "InferenceSetting",
     "IntegerRange",
     "Options",
     "Parameter",

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.space.duration import format_duration
+from sweep.space.exports import ExportChoices
 from sweep.space.space import Space
 from sweep.space.suggest import RandomSuggest
 
@@ -21,6 +22,7 @@ def describe(space: Space, seed: int = 0) -> RenderableType:
         Text(),
         Text(_count(space)),
         Text(_limits(space)),
+        *([] if space.document.exports.is_plain else [Text(_exports(space.document.exports))]),
         Text(f"A candidate (seed {seed}):", style="bold"),
         Syntax(sampled_candidate(space, seed), "yaml", background_color="default"),
     )
@@ -54,11 +56,25 @@ def _count(space: Space) -> str:
 
 def _limits(space: Space) -> str:
     budget, rungs, target = space.document.budget, space.document.rungs, space.document.target
+    setting = space.document.exports.settings[0]
     time = f", at most {format_duration(budget.time_s)}" if budget.time_s else ""
     compared = f", compared after {', '.join(map(str, rungs.epochs))}" if rungs else ""
     labels = ", ".join(f"{key}={value}" for key, value in target.labels.items()) or "any device"
     return (
         f"{budget.trials} trials of up to {budget.max_epochs} epochs{compared}{time}; measured on {labels}, "
-        f"{target.runtime or 'its default runtime'}, {target.threads} thread"
-        f"{'' if target.threads == 1 else 's'}, delegate {target.delegate}."
+        f"{target.runtime or 'its default runtime'}, {setting.threads} thread"
+        f"{'' if setting.threads == 1 else 's'}, delegate {setting.delegate}."
     )
+
+
+def _exports(tried: ExportChoices) -> str:
+    lists = {
+        "variants": tried.variants,
+        "threads": tried.threads,
+        "delegates": tried.delegates,
+        "output upsampling": tried.output_upsampling or ("the candidate's own",),
+    }
+    spelled = "; ".join(f"{name} {', '.join(map(str, values))}" for name, values in lists.items())
+    number = tried.combinations
+    noun = "combination" if number == 1 else "combinations, the best of which is its score"
+    return f"Each training is exported and run in {number} {noun}: {spelled}."

@@ -22,6 +22,7 @@ from sweep.space.candidate import Architecture, Recipe
 from sweep.space.constraint import ConstraintText
 from sweep.space.derive import group_of
 from sweep.space.domain import Primitive
+from sweep.space.exports import Delegate, Export, ExportChoices
 from sweep.space.forms import Count, Explain, Form, Group, Line, Share, fail
 from sweep.space.samplers import CompositeSampler, Sampler
 from sweep.space.warm_start import WarmStart
@@ -68,7 +69,7 @@ class Target(Form):
         default="", description="Runtime that the device offers, such as tflite-2.14.0; empty: its default."
     )
     threads: Count = Field(default=1, description="Interpreter threads.")
-    delegate: Literal["none", "xnnpack"] = Field(
+    delegate: Delegate = Field(
         default="xnnpack", description="xnnpack, or none for the interpreter's built-in kernels."
     )
 
@@ -120,7 +121,7 @@ class Admission(Form):
     """What a latency, measured before training, may decide."""
 
     rule: Literal["score", "off"] = Field(
-        default="score", description="score: stop candidates that cannot beat the best; off: train them all."
+        default="off", description="score: stop candidates that cannot beat the best; off: train them all."
     )
     risk: Share = Field(
         default=0.01, description="Accepted chance that a candidate stopped here would have become the best."
@@ -147,6 +148,11 @@ class Document(Form):
     architecture: Group
     recipe: Group
     target: Target = Field(default=Target(), description="What latencies are measured on.")
+    export: Export = Field(
+        default_factory=Export,
+        description="Files that one training becomes, and how they are run; the best counts: a mapping with "
+        "variants, threads, delegates and output_upsampling.",
+    )
     budget: Budget = Field(description="When a sweep ends: a mapping with trials, max_epochs and time.")
     rungs: Rungs | None = Field(
         default=None, description="Early stopping by rungs; absent: every trial trains to the last epoch."
@@ -180,6 +186,11 @@ class Document(Form):
             allowed = f"budget.max_epochs ({self.budget.max_epochs}) as the last rung"
             fail(Line(("rungs", "epochs"), str(list(self.rungs.epochs)), allowed))
         return self
+
+    @property
+    def exports(self) -> ExportChoices:
+        """Every file and setting to try, with the target's where ``export`` leaves it open."""
+        return self.export.choices(self.target.threads, self.target.delegate)
 
     def with_budget(
         self, trials: int | None = None, max_epochs: int | None = None, time_s: int | None = None

@@ -66,20 +66,27 @@ class Space:
     def hash(self) -> str:
         """Sixteen hexadecimal digits: the identity of what is searched and how trials are compared.
 
-        It covers architecture, recipe, target, constraints, rungs and max_epochs; equal for equal spaces, however
-        they were spelled. Name, description, number of trials, time limit, sampler, admission, finalists,
-        start_from, warm_start and keep say how long and in which order to look, and are left out.
+        It covers architecture, recipe, target, export, constraints, rungs and max_epochs; equal for equal
+        spaces, however they were spelled. Name, description, number of trials, time limit, sampler, admission,
+        finalists, start_from, warm_start and keep say how long and in which order to look, and are left out.
         """
         document = self.document
         identity = {
             "space": canonical(self.tree),
-            "target": document.target.model_dump(mode="json"),
+            **self._measured_on(),
             "rungs": document.rungs.model_dump(mode="json") if document.rungs else None,
             "constraints": sorted(map(str, document.constraints)),
             "max_epochs": document.budget.max_epochs,
         }
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _measured_on(self) -> dict[str, object]:
+        """The target with the first setting tried, and what else is tried, if anything is."""
+        tried = self.document.exports
+        first = {"threads": tried.settings[0].threads, "delegate": tried.settings[0].delegate}
+        target = {**self.document.target.model_dump(mode="json"), **first}
+        return {"target": target} if tried.is_plain else {"target": target, "export": tried.to_json()}
 
     @property
     def start_from(self) -> tuple[Assignment, ...]:

@@ -1,6 +1,7 @@
 """The descriptions (Markdown) that MLflow's dashboard shows at the top of a run."""
 
 from sweep.lifecycle import SweepState, Trial, TrialState
+from sweep.report.exports import export_label
 from sweep.report.facts import SweepFacts
 
 
@@ -14,7 +15,10 @@ def sweep_note(facts: SweepFacts, state: SweepState) -> str:
             f"(si-RMSE {best.completion.metrics['si_rmse']:.4f}, {best.completion.latency_ms:.2f} ms). "
             f"Its file: `sweep best {facts.name} -o model.tflite`."
         )
-    lines.append(f"Search space {facts.space}; {facts.data}; {facts.target}. {facts.latency_statement}")
+    exported = f" {facts.export_statement}" if facts.export_statement else ""
+    lines.append(
+        f"Search space {facts.space}; {facts.data}; {facts.target}. {facts.latency_statement}{exported}"
+    )
     if state.ended is not None:
         detail = f" ({state.ended.detail})" if state.ended.detail else ""
         lines.append(f"Ended: {state.ended.reason}{detail}. Go on with `sweep resume {facts.name}`.")
@@ -25,11 +29,12 @@ def trial_note(facts: SweepFacts, trial: Trial) -> str:
     """How a trial that is final ended, and why."""
     where = f"after {trial.epoch} of {trial.max_epochs} epochs"
     if trial.state is TrialState.COMPLETE and trial.completion is not None:
-        figures = trial.completion
+        figures, export = trial.completion, export_label(trial.completion)
+        file = f"file ({export})" if export else "file"
         return (
             f"**Complete.** Final Score {figures.final_score:.1f} from si-RMSE "
             f"{figures.metrics['si_rmse']:.4f} and {figures.latency_ms:.2f} ms, both of the exported TFLite "
-            f"file. Data: {facts.data}. Target: {facts.target}. {facts.latency_statement}"
+            f"{file}. Data: {facts.data}. Target: {facts.target}. {facts.latency_statement}"
         )
     return f"**{trial.state.value.capitalize()}** {where}: {trial.reason}"
 

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from sweep.lifecycle import Trial, TrialState
+from sweep.lifecycle.exports import records_of, winner_of
 from sweep.search.told import FINAL_SCORE, Teller
 
 STATES: Final[Mapping[TrialState, OptunaState]] = {
@@ -63,13 +64,21 @@ def changed(held: Mapping[Any, Any], wanted: Mapping[Any, Any]) -> dict[Any, Any
 
 
 def _attributes(trial: Trial) -> dict[str, Any]:
-    figures = {
+    figures: dict[str, Any] = {
         "architecture_hash": trial.architecture_hash,
         "latency_ms": trial.latency_ms,
         "size_mb": trial.size_mb,
         "si_rmse": trial.completion.metrics.get("si_rmse") if trial.completion else None,
         "seed": trial.seed,
     }
+    winner = winner_of(records_of(trial.completion.exports if trial.completion else ()))
+    if winner is not None:
+        figures |= {
+            "variant": winner.variant,
+            "threads": winner.threads,
+            "delegate": winner.delegate,
+            "output_upsampling": winner.output_upsampling,
+        }
     known = {name: value for name, value in figures.items() if value is not None}
     if trial.reason and trial.state.is_final:
         known["reason"] = f"{trial.state}: {trial.reason}"

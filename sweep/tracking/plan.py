@@ -32,6 +32,7 @@ from sweep.lifecycle.events import (
     TrialPruned,
     TrialsAdded,
 )
+from sweep.lifecycle.exports import labels, records_of, winner_of
 from sweep.report.facts import SweepFacts, facts_of
 from sweep.tracking import notes
 
@@ -42,7 +43,10 @@ TRIAL_TAG: Final = "depth_sweep.trial"
 SEQUENCE_TAG: Final = "depth_sweep.journal_sequence"
 NOTE_TAG: Final = "mlflow.note.content"
 MODEL_FILES: Final = ("tflite", "onnx")
-"""Keys of the files that go when a trial's files are removed; figures and picture stay."""
+"""Kinds of the files that go when a trial's files are removed; figures and picture stay.
+
+A kind alone is the key of the file that counts; those of others go on with an underscore.
+"""
 
 _MAX_PARAM: Final = 6000
 _MAX_TAG: Final = 8000
@@ -252,7 +256,7 @@ def _changes(facts: SweepFacts, trial: Trial, event: TrialEvent, record: Record)
             return replace(update, tags={"error": cut(event.reason)})
         case FilesRemoved():
             files = trial.completion.files if trial.completion else {}
-            removed = {key: path for key, path in files.items() if key in MODEL_FILES}
+            removed = {key: path for key, path in files.items() if key.partition("_")[0] in MODEL_FILES}
             return replace(update, removed=removed, tags={"files": "removed"})
         case AttemptStarted() | AttemptEnded():
             return update
@@ -306,7 +310,8 @@ def _complete(update: RunUpdate, trial: Trial, event: TrialCompleted, record: Re
     texts = {"measurement.json": event.measurement, "judgement.json": event.judgement}
     return replace(
         update,
-        metrics=_points(figures, record, step=trial.epoch),
+        params=_export_params(event),
+        metrics=_points({**figures, **_export_figures(event)}, record, step=trial.epoch),
         tags={"flags": ", ".join(event.flags)} if event.flags else {},
         files=event.files,
         texts={
@@ -315,6 +320,32 @@ def _complete(update: RunUpdate, trial: Trial, event: TrialCompleted, record: Re
             if name.removesuffix(".json") not in event.files
         },
     )
+
+
+def _export_params(event: TrialCompleted) -> dict[str, str]:
+    """Which of several files and settings the run's own figures are of."""
+    winner = winner_of(records_of(event.exports))
+    if winner is None:
+        return {}
+    names = ("variant", "threads", "delegate", "output_upsampling")
+    return {f"export.{name}": str(getattr(winner, name)) for name in names}
+
+
+def _export_figures(event: TrialCompleted) -> dict[str, float]:
+    """Of each file at each setting, by what tells it from the others, such as ``int8.4t.latency_ms``."""
+    records = records_of(event.exports)
+    figures: dict[str, float] = {}
+    for label, found in zip(labels(records), records, strict=True):
+        size_mb = None if found.size_bytes is None else found.size_bytes / 1e6
+        known = {
+            "si_rmse": found.si_rmse,
+            "latency_ms": found.latency_ms,
+            "final_score": found.final_score,
+            "size_mb": size_mb,
+        }
+        prefix = label.replace(" ", ".")
+        figures |= {f"{prefix}.{name}": value for name, value in known.items() if value is not None}
+    return figures
 
 
 def _epoch_figures(event: EpochTrained) -> dict[str, float]:

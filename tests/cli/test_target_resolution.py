@@ -8,6 +8,7 @@ from device_farm.types import Device, Runtime, Target
 from sweep.engine.farm import is_here
 from sweep.engine.settings import ResolvedTarget, difference
 from sweep.engine.target import TargetError, matches, resolve_target
+from sweep.space import InferenceSetting
 
 TFLITE = Runtime("tflite-2.14.0", "2.14.0", ("none", "xnnpack"))
 OLD = Runtime("tflite-2.5.0", "2.5.0", ("none",))
@@ -33,6 +34,15 @@ def test_the_only_class_and_the_first_runtime_that_fits_are_taken() -> None:
 def test_the_runtime_asked_for_is_kept() -> None:
     assert resolve_target(Target(runtime="tflite-2.5.0", delegate="none"), [PI]).runtime == "tflite-2.5.0"
     assert resolve_target(Target(delegate="none"), [PI]).runtime == "tflite-2.5.0"
+
+
+def test_a_runtime_must_offer_every_delegate_that_is_tried() -> None:
+    target = Target(delegate="none")
+    assert resolve_target(target, [PI], ("none", "xnnpack")).runtime == "tflite-2.14.0"
+    with pytest.raises(TargetError, match="delegate none and xnnpack; it has: pi"):
+        resolve_target(Target(runtime="tflite-2.5.0", delegate="none"), [PI], ("none", "xnnpack"))
+    resolved = resolve_target(target, [PI], ("xnnpack",))
+    assert resolved.at(InferenceSetting(4, "xnnpack")) == Target({}, "tflite-2.14.0", 4, "xnnpack")
 
 
 def test_several_classes_are_refused_until_labels_leave_one() -> None:

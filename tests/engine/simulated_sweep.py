@@ -33,7 +33,7 @@ from sweep.lifecycle.journal import JOURNAL_NAME
 from sweep.search import AdmissionPolicy, Limits, Planner, Proposes, RungPolicy, Start
 from sweep.search.fixed import FixedProposer
 from sweep.search.proposer import make_proposer
-from sweep.space import Space, load_space
+from sweep.space import ExportChoices, Space, load_space
 from sweep.space.samplers import Sampler, TPESampler
 
 MAX_EPOCHS = 6
@@ -82,6 +82,7 @@ class Configuration:
     mishaps: Mishaps = NO_MISHAPS
     starts: tuple[Start, ...] = ()
     finalizing: bool = False
+    exports: ExportChoices = field(default_factory=ExportChoices)
     asks: Mapping[int, int] = field(default_factory=dict)
     """How many trials a person adds when there are so many; 0: the person stops the sweep."""
 
@@ -108,7 +109,7 @@ class World:
     def __init__(self, directory: Path, configuration: Configuration) -> None:
         self.directory = directory
         self.configuration = configuration
-        self.tasks = FakeTasks()
+        self.tasks = FakeTasks(configuration.exports.variants)
         self._wishes = dict(configuration.asks)
 
     @property
@@ -152,7 +153,7 @@ class _Run:
         self._ledger, self._configuration = ledger, c
         self._files = files = SweepFiles(world.directory.resolve())
         test = world.directory / "test" if c.finalizing else None
-        workplace = Workplace(files, world.directory, None, c.max_epochs, SEED, test)
+        workplace = Workplace(files, world.directory, None, c.max_epochs, SEED, test, c.exports)
         self._trials = _trials_to_try(journal.records, ledger.state, c.trials)
         self._driver = SimulatedDriver(
             ledger,

@@ -6,7 +6,7 @@ another epoch breaks the story.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -15,13 +15,18 @@ from typing import Any, Literal
 
 from device_farm.types import InfeasibleModel, Measurement, MeasurementSettings
 from sweep.engine.attempt_spec import AttemptSpec
+from sweep.engine.exports import ExportedFile
 from sweep.engine.files import Checkpoints
 from sweep.judging.judge import FrameMetrics, JudgedChunk
 from sweep.judging.metrics import DepthMetrics
 from sweep.lifecycle import SweepState
+from sweep.space import InferenceSetting
 from sweep.space.candidate import Candidate
 
 DEVICES = ("pi-1", "pi-2")
+SHRINKS: Mapping[str, int] = {"fp32": 1, "fp16": 2, "int8": 4}
+WORSE: Mapping[str, float] = {"fp32": 0.0, "fp16": 0.0, "int8": 0.01}
+"""What a variant adds to the si-RMSE."""
 
 
 def share(*parts: object) -> float:
@@ -29,9 +34,14 @@ def share(*parts: object) -> float:
     return int(sha256(repr(parts).encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
 
 
-def latency_of(architecture: str) -> float:
-    """1 to 11 ms."""
-    return 1.0 + 10.0 * share("latency", architecture)
+def latency_of(architecture: str, variant: str = "fp32", at: InferenceSetting | None = None) -> float:
+    """1 to 11 ms; int8 is faster with some architectures and slower with others, and so are more threads."""
+    latency_ms = 1.0 + 10.0 * share("latency", architecture)
+    if variant != "fp32":
+        latency_ms *= 0.5 + share("variant", architecture, variant)
+    if at is not None and at.threads != 1:
+        latency_ms *= 0.5 + share("threads", architecture, at.threads)
+    return latency_ms
 
 
 def si_rmse_of(candidate: str, epoch: int, seed: int = 0) -> float:
@@ -56,13 +66,15 @@ class Mishaps:
 class FakeTasks:
     """Exports to small JSON files, and judges by what they say."""
 
-    def __init__(self) -> None:
+    def __init__(self, variants: Sequence[str] = ("fp32",), refused_variants: Sequence[str] = ()) -> None:
+        self.variants = variants
+        self.refused_variants = refused_variants
         self.exports: list[tuple[str, str]] = []
         """Architecture and kind of each export."""
 
     def export(
         self, candidate: Mapping[str, Any], directory: Path, checkpoint: Path | None
-    ) -> dict[str, Any]:
+    ) -> list[ExportedFile]:
         facts = hashes_of(candidate)
         if checkpoint is not None:
             state = json.loads(checkpoint.read_text())
@@ -70,22 +82,30 @@ class FakeTasks:
             facts |= state
         self.exports.append((facts["architecture"], "trained" if checkpoint else "untrained"))
         directory.mkdir(parents=True, exist_ok=True)
-        for name in ("model.tflite", "model.onnx"):
-            write_whole(directory / name, facts)
-        paths = {kind: str(directory / f"model.{kind}") for kind in ("tflite", "onnx")}
-        return {**paths, "size_bytes": 1_000_000 + int(3e6 * share("size", facts["architecture"]))}
+        write_whole(directory / "model.onnx", facts)
+        return [self._export_variant(variant, facts, directory) for variant in self.variants]
+
+    def _export_variant(self, variant: str, facts: Mapping[str, Any], directory: Path) -> ExportedFile:
+        if variant in self.refused_variants:
+            return ExportedFile(variant, "nearest", {}, f"{variant} cannot be written")
+        tflite = directory / ("model.tflite" if variant == "fp32" else f"model_{variant}.tflite")
+        write_whole(tflite, {**facts, "variant": variant})
+        size = 1_000_000 + int(3e6 * share("size", facts["architecture"]))
+        paths = {"tflite": str(tflite), "onnx": str(directory / "model.onnx")}
+        return ExportedFile(variant, "nearest", {**paths, "size_bytes": size // SHRINKS[variant]})
 
     def judge(self, tflite: Path, split: Literal["validation", "test"]) -> list[JudgedChunk]:
         model = json.loads(tflite.read_text())
         error = si_rmse_of(model["candidate"], model["epoch"], model["seed"]) + (
             0.02 if split == "test" else 0
         )
+        error += WORSE[model["variant"]]
         frames = (FrameMetrics(0, "frame", DepthMetrics(error, 1.0, 0.1, 0.1)),)
         return [JudgedChunk(frames, 1, "simulated", split)]
 
-    def check_reference(self, tflite: Path) -> float:
+    def check_reference(self, tflite: Path) -> dict[str, float]:
         assert tflite.exists()
-        return 0.0
+        return {"reference_max_relative": 0.0, "reference_si_rmse": 0.0}
 
     def draw_picture(self, tflite: Path, path: Path) -> None:
         assert tflite.exists()
@@ -108,6 +128,7 @@ class FakeMeasurer:
         *,
         fresh: bool = False,
         device_id: str | None = None,
+        at: InferenceSetting | None = None,
     ) -> Measurement:
         model = json.loads(tflite.read_text())
         architecture = model["architecture"]
@@ -116,10 +137,16 @@ class FakeMeasurer:
             raise InfeasibleModel("the runtime refuses an operator")
         round_ = sum(len(trial.finals) for trial in self._state().trials.values()) if fresh else 0
         noise = 0.01 * (share("noise", architecture, model["epoch"], round_) - 0.5)
-        return measurement(latency_of(architecture) * (1 + noise), settings.interval_width, device_id)
+        latency_ms = latency_of(architecture, model["variant"], at) * (1 + noise)
+        return measurement(latency_ms, settings.interval_width, device_id, at)
 
 
-def measurement(latency_ms: float, relative_width: float = 0.01, device_id: str | None = None) -> Measurement:
+def measurement(
+    latency_ms: float,
+    relative_width: float = 0.01,
+    device_id: str | None = None,
+    at: InferenceSetting | None = None,
+) -> Measurement:
     """A measurement of a file that nobody has."""
     half = latency_ms * relative_width / 2
     return Measurement(
@@ -139,8 +166,8 @@ def measurement(latency_ms: float, relative_width: float = 0.01, device_id: str 
         profile="generic",
         runtime="simulated-1",
         runtime_version="1",
-        threads=1,
-        delegate="none",
+        threads=at.threads if at else 1,
+        delegate=at.delegate if at else "none",
         measured_at=0.0,
         evidence={},
     )

@@ -21,6 +21,7 @@ from sweep.lifecycle.events import (
 )
 from sweep.search import AdmissionPolicy, RungPolicy, Start
 from sweep.space.constraint import parse_constraint
+from sweep.space.exports import choices
 from sweep.space.samplers import CompositeSampler, NSGA2Sampler, RandomSampler
 
 MIXED = Mishaps(infeasible=0.25, lost=0.3, crashes=0.3, diverges=0.25)
@@ -51,6 +52,12 @@ CONFIGURATIONS: Mapping[str, Configuration] = {
     ),
     "nsga2": Configuration(NSGA2Sampler(kind="nsga2", population=3)),
     "random": Configuration(RandomSampler(kind="random"), keep=1),
+    "several files and settings": Configuration(
+        exports=choices(("fp32", "int8"), (1, 4), ("xnnpack",)),
+        admission=AdmissionPolicy((parse_constraint("size_mb <= 3.5"),)),
+        mishaps=Mishaps(infeasible=0.1, lost=0.2),
+        finalist_rounds=3,
+    ),
     "a person asks": Configuration(trials=4, asks={2: 2, 3: 0, 5: 1}),
     "finalising": Configuration(
         trials=4,
@@ -81,7 +88,7 @@ def story(state: SweepState) -> list[dict[str, Any]]:
             "reason": trial.reason,
             "crashes": trial.crashes,
             "epochs": [(record.epoch, record.si_rmse, record.score) for record in trial.epochs],
-            "admission": (trial.admission_latency_ms, trial.admission_shared_with),
+            "admission": (trial.admission_latency_ms, trial.admission_shared_with, trial.admission_exports),
             "completion": trial.completion,
             "finals": [final.latency_ms for final in trial.finals],
             "files": trial.has_files,

@@ -13,6 +13,7 @@ from sweep_stories import CONFIGURATIONS, check_journal, finalist_rounds, story
 
 from sweep.lifecycle import SweepState, TrialState, read_journal, read_state
 from sweep.lifecycle.events import TrialsAdded
+from sweep.lifecycle.exports import records_of, winner_of
 
 MOMENTS: tuple[Moment, ...] = ("before the write", "in the write", "after the write", "disk full")
 FEW = 13
@@ -125,6 +126,11 @@ def test_the_configurations_do_what_their_names_say(in_peace: Callable[[str], Wo
         "latency_ms",
         "size_mb",
     }
+    several = state_of("several files and settings").in_state(TrialState.COMPLETE)
+    winners = [winner_of(records_of(trial.completion.exports)) for trial in several if trial.completion]
+    assert {winner.variant for winner in winners if winner} == {"fp32", "int8"}
+    assert {winner.threads for winner in winners if winner} == {1, 4}
+    assert any(trial.finals for trial in several)
     final = state_of("finalising")
     assert [(t.seed, bool(t.completion and t.completion.test)) for t in final.trials.values()] == [
         (0, True),

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from simulated_sweep import SPACE
-from simulated_work import FakeTasks, hashes_of, measurement, share, write_whole
+from simulated_work import FakeTasks, hashes_of, measurement, share
+from stepped_sweep import MAX_EPOCHS, Sweep, complete_one
 
 from device_farm.types import Measurement, MeasurementFailed, MeasurementSettings
 from sweep.engine.files import SweepFiles
@@ -18,64 +18,16 @@ from sweep.engine.settings import Workplace
 from sweep.engine.steps import LATENCY_MOVED, Steps
 from sweep.judging.judge import JudgedChunk
 from sweep.judging.score import final_score
-from sweep.lifecycle import SweepState, Trial, fold
+from sweep.lifecycle import Trial
 from sweep.lifecycle.events import (
-    AttemptEnded,
-    AttemptStarted,
-    EpochTrained,
-    SweepStarted,
     TrialAdmitted,
     TrialCompleted,
-    TrialProposed,
 )
 from sweep.search import AdmissionPolicy
-from sweep.space import RandomSuggest
+from sweep.space import InferenceSetting
 from sweep.space.constraint import parse_constraint
 
-PROPOSED_AT = 100.0
-MAX_EPOCHS = 2
 AT_MOST_5_MS = AdmissionPolicy((parse_constraint("latency_ms <= 5"),))
-
-
-class Sweep:
-    """A sweep's state that tests move on by hand; thread-safe as the ledger's is."""
-
-    def __init__(self) -> None:
-        self.state = SweepState()
-        self.record(SweepStarted("s", "id", {"max_epochs": MAX_EPOCHS}, {}, {}, {}))
-
-    def record(self, *events: Any) -> None:
-        for event in events:
-            self.state = fold(self.state, event, PROPOSED_AT)
-
-    def propose(self, seed: int, learning_rate: float = 2e-3) -> Trial:
-        """A trial whose architecture ``seed`` decides."""
-        assignment = SPACE.sample(RandomSuggest(seed)) | {"recipe.learning_rate": learning_rate}
-        candidate = SPACE.candidate(assignment)
-        number = len(self.state.trials)
-        self.record(
-            TrialProposed(
-                number,
-                assignment,
-                candidate.model_dump(mode="json"),
-                candidate.hash,
-                candidate.architecture_hash,
-                "sampler",
-            )
-        )
-        return self.state.trials[number]
-
-    def trained(self, trial: Trial, admitted: TrialAdmitted, directory: Path) -> Trial:
-        """The trial at full fidelity, its checkpoint on disk."""
-        number = trial.number
-        path = SweepFiles(directory).trial(number).checkpoints.of(MAX_EPOCHS)
-        write_whole(path, {"candidate": trial.candidate_hash, "epoch": MAX_EPOCHS, "seed": 3})
-        relative = str(path.relative_to(directory))
-        self.record(admitted, AttemptStarted(number, 1, 0, MAX_EPOCHS, None))
-        for epoch in (1, 2):
-            self.record(EpochTrained(number, 1, epoch, 0.5, 0.3, 99.0, 0.1, 1.0, relative))
-        self.record(AttemptEnded(number, 1, "reached"))
-        return self.state.trials[number]
 
 
 @dataclass
@@ -93,7 +45,9 @@ class Farm:
         *,
         fresh: bool = False,
         device_id: str | None = None,
+        at: InferenceSetting | None = None,
     ) -> Measurement:
+        assert at == InferenceSetting(1, "xnnpack")
         assert tflite.is_file()
         assert (fresh, device_id) == (False, None)
         self.on_measure()
@@ -121,13 +75,6 @@ class Lab:
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     return Lab(tmp_path, Sweep(), FakeTasks())
-
-
-def complete_one(lab: Lab, score: float) -> None:
-    """A trial that is complete, with this Final Score."""
-    trial = lab.sweep.propose(seed=100)
-    lab.sweep.trained(trial, TrialAdmitted(trial.number, 4.0, {}, {}), lab.directory)
-    lab.sweep.record(TrialCompleted(trial.number, {"si_rmse": 0.3}, 4.0, score, {}, {}, {}, {}))
 
 
 def test_an_admission_holds_the_measurement_and_paths_that_can_move(lab: Lab) -> None:
@@ -235,7 +182,7 @@ def test_without_a_rule_or_before_anything_is_complete_one_thorough_measurement_
     by_score = AdmissionPolicy(risk=0.01)
     farm = Farm([4.0])
     lab.steps(farm, by_score).admit(lab.sweep.propose(1))
-    complete_one(lab, 500.0)
+    complete_one(lab.sweep, lab.directory, 500.0)
     lab.steps(farm, AdmissionPolicy(extrapolation_risk=0.01)).admit(lab.sweep.propose(2))
     assert farm.asked == [ADMISSION, ADMISSION]
     lab.steps(farm, by_score).admit(lab.sweep.propose(3))

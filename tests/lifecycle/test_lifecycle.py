@@ -40,6 +40,7 @@ from sweep.lifecycle.events import (
     TrialsAdded,
     to_json,
 )
+from sweep.lifecycle.exports import ExportRecord
 from sweep.lifecycle.journal import JOURNAL_NAME
 
 MAX_EPOCHS = 3
@@ -56,8 +57,15 @@ def proposed(trial: int) -> TrialProposed:
     return TrialProposed(trial, {"width": 0.5}, {"recipe": {}}, "c" * 16, "a" * 16, "sampler")
 
 
-def completed(trial: int, final_score: float = 1.0) -> TrialCompleted:
-    return TrialCompleted(trial, {"si_rmse": 0.3}, 12.0, final_score, {}, {}, {}, {"tflite": "m"})
+def completed(trial: int, final_score: float = 1.0, exports: Sequence[dict] = ()) -> TrialCompleted:
+    figures = {"si_rmse": 0.3}
+    return TrialCompleted(trial, figures, 12.0, final_score, {}, {}, {}, {"tflite": "m"}, exports=exports)
+
+
+INT8_WON = (
+    ExportRecord("fp32", "nearest", 1, "xnnpack", final_score=9.0, latency_ms=14.0).to_json(),
+    ExportRecord("int8", "nearest", 4, "none", True, interval_ms=(11.0, 13.0)).to_json(),
+)
 
 
 def trained(trial: int, attempt: int, epoch: int, score: float = 1.0) -> EpochTrained:
@@ -66,7 +74,7 @@ def trained(trial: int, attempt: int, epoch: int, score: float = 1.0) -> EpochTr
 
 MAKERS: Sequence[Callable[[int, int, int, int], Event]] = (
     lambda trial, *_: proposed(trial),
-    lambda trial, *_: TrialAdmitted(trial, 12.5, {"samples_ms": [1.0, 2.0]}, {}),
+    lambda trial, *_: TrialAdmitted(trial, 12.5, {"samples_ms": [1.0, 2.0]}, {}, None, INT8_WON),
     lambda trial, attempt, epoch, to_epoch: AttemptStarted(trial, attempt, epoch, to_epoch, None),
     lambda trial, attempt, epoch, _: trained(trial, attempt, epoch, 100.0 * epoch),
     lambda trial, attempt, *_: AttemptEnded(trial, attempt, "reached"),
@@ -74,6 +82,7 @@ MAKERS: Sequence[Callable[[int, int, int, int], Event]] = (
     lambda trial, attempt, *_: AttemptEnded(trial, attempt, "crashed", "out of memory"),
     lambda trial, attempt, *_: AttemptEnded(trial, attempt, "lost", "the node is gone"),
     lambda trial, *_: completed(trial, 10.0 + trial),
+    lambda trial, *_: completed(trial, 10.0 + trial, INT8_WON),
     lambda trial, _, epoch, __: TrialPruned(trial, epoch, None, "lost"),
     lambda trial, _, epoch, __: TrialPruned(trial, epoch, None, "too slow", "admission"),
     lambda trial, number, *_: FinalistMeasured(trial, number, 10.0 + number, {}),

@@ -238,7 +238,7 @@ def test_unknown_and_missing_keys_are_reported_together() -> None:
     document = small_document()
     document["recipe"]["lerning_rate"] = document["recipe"].pop("learning_rate")
     del document["budget"]
-    keys = "optimizer, learning_rate, schedule, loss, augmentation, batch_size"
+    keys = "optimizer, learning_rate, schedule, loss, augmentation, batch_size, quantization"
     assert problems_of(document) == [
         f"small.yaml: recipe.learning_rate: found nothing; allowed: {RATE}",
         f"small.yaml: recipe.lerning_rate: found an unknown key; allowed: {keys} (did you mean learning_rate?)",
