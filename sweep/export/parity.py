@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper
 from tflite_runtime.interpreter import Interpreter
 
+from sweep.export.differences import relative_difference, si_rmse_between
 from sweep.export.errors import ParityError
 from sweep.export.graph import TFLiteGraph
 from sweep.export.interpreter import TFLiteRunner
@@ -45,28 +46,26 @@ def check_parity(
         raise ParityError(
             f"the ONNX model differs from the network by {onnx_error.max():.3g}{above(tolerance)}"
         )
-    error = relative_difference(tflite_depth_mm(tflite, frames), expected_mm)
+    found_mm = tflite_depth_mm(tflite, frames)
+    error = relative_difference(found_mm, expected_mm)
     if not error.max() <= tolerance:
         worst_frame = frames[int(error.max(axis=(1, 2)).argmax())]
         where = first_divergence(model, graph, worst_frame, tolerance)
         raise ParityError(
             f"the TFLite file differs from the network by {error.max():.3g}{above(tolerance)}; {where}"
         )
-    return Parity(float(error.max()), float(error.mean()), float(onnx_error.max()), len(frames))
+    return Parity(
+        max_relative=float(error.max()),
+        mean_relative=float(error.mean()),
+        si_rmse=si_rmse_between(found_mm, expected_mm),
+        onnx_max_relative=float(onnx_error.max()),
+        frames=len(frames),
+    )
 
 
 def above(tolerance: float) -> str:
     """The end of a parity message."""
     return f" of the depth, allowed is {tolerance:.3g}"
-
-
-def relative_difference(
-    found_mm: NDArray[np.float32], expected_mm: NDArray[np.float32]
-) -> NDArray[np.float64]:
-    """|found - expected| / expected, for each pixel."""
-    expected = expected_mm.astype(np.float64)
-    difference: NDArray[np.float64] = np.abs(found_mm - expected) / expected
-    return difference
 
 
 def torch_depth_mm(network: DepthNetwork, frames: Frames) -> NDArray[np.float32]:

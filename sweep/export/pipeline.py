@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,7 +130,7 @@ class FloatSource:
         write_checked(converted, path)
         difference = check_variant(self.graph, converted, variant, path, self.frames, self.depth_mm)
         file = describe(path, time.perf_counter() - started)
-        return replace(file, max_relative=difference.max_relative, mean_relative=difference.mean_relative)
+        return replace(file, **asdict(difference))
 
 
 def observe(graph: TFLiteGraph, variants: Sequence[Variant], frames: Frames) -> Calibration | None:
@@ -162,6 +162,7 @@ def describe(path: Path, seconds: float) -> VariantFile:
         operators=inspect_model(path).operator_counts,
         max_relative=0.0,
         mean_relative=0.0,
+        si_rmse=0.0,
         seconds=seconds,
     )
 

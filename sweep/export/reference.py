@@ -17,6 +17,7 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.export.differences import relative_difference, si_rmse_between
 from sweep.export.errors import RunnerError
 from sweep.export.inspect import Contract, check_contract
 from sweep.export.interpreter import TFLiteRunner, output_depth_mm
@@ -38,9 +39,8 @@ class ReferenceDifference:
     Attributes:
         max_relative: the largest |a - b| / b of any pixel, for depths a and the reference's b.
         mean_relative: the mean of the same.
-        si_rmse: the largest scale-invariant RMSE of any frame of a against b, no unit: a frame's si-RMSE against
-            a truth that is known everywhere differs by no more between the two (triangle inequality). The measure
-            for quantised files, in which another rounding moves a pixel by a whole step.
+        si_rmse: see `si_rmse_between`; the measure for quantised files, in which another rounding moves a pixel by
+            a whole step.
         max_codes: the largest difference in codes of a uint8 output; None for an output in millimetres.
     """
 
@@ -76,13 +76,12 @@ def difference(found: Array, expected: Array, contract: Contract) -> ReferenceDi
     found_mm, expected_mm = (
         output_depth_mm(output, contract).astype(np.float64) for output in (found, expected)
     )
-    relative = np.abs(found_mm - expected_mm) / np.abs(expected_mm)
-    log_ratio = np.log(np.maximum(found_mm, 1.0) / np.maximum(expected_mm, 1.0))
+    relative = relative_difference(found_mm, expected_mm)
     codes = np.abs(found.astype(np.int16) - expected) if contract.depth_encoding is not None else None
     return ReferenceDifference(
         max_relative=float(relative.max()),
         mean_relative=float(relative.mean()),
-        si_rmse=float(log_ratio.std(axis=(1, 2)).max()),
+        si_rmse=si_rmse_between(found_mm, expected_mm),
         max_codes=None if codes is None else int(codes.max()),
     )
 

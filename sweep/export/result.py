@@ -11,11 +11,13 @@ from sweep.export.variants import Variant
 class Parity:
     """Relative differences |file - torch| / torch over all pixels of the frames, under tflite-runtime.
 
-    ``onnx_max_relative`` is the same for the ONNX file under ONNX Runtime.
+    ``si_rmse`` is the file's against the network's depth: a frame's metric changes by no more.
+    ``onnx_max_relative`` is the largest difference of the ONNX file under ONNX Runtime.
     """
 
     max_relative: float
     mean_relative: float
+    si_rmse: float
     onnx_max_relative: float
     frames: int
 
@@ -24,8 +26,9 @@ class Parity:
 class VariantFile:
     """One variant's TFLite file.
 
-    ``max_relative`` and ``mean_relative`` are over all pixels of the frames, |file - fp32 file| / fp32 file;
-    ``operators`` counts them by name; ``seconds`` is what this file took beyond what all share.
+    ``max_relative`` and ``mean_relative`` are over all pixels of the frames, |file - fp32 file| / fp32 file, and
+    ``si_rmse`` is between the same two: a frame's metric changes by no more. ``operators`` counts them by name;
+    ``seconds`` is what this file took beyond what all share.
     """
 
     tflite: Path
@@ -34,6 +37,7 @@ class VariantFile:
     operators: Mapping[str, int]
     max_relative: float
     mean_relative: float
+    si_rmse: float
     seconds: float
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sweep.export.differences import relative_difference, si_rmse_between
 from sweep.export.errors import ParityError
 from sweep.export.graph import TFLiteGraph
-from sweep.export.parity import relative_difference, tflite_depth_mm
+from sweep.export.parity import tflite_depth_mm
 from sweep.export.quantization.calibration import inner_tensors
 from sweep.export.quantization.ranges import dequantize
 from sweep.export.variants import Variant
@@ -44,10 +45,11 @@ TOLERANCES: Mapping[Variant, Tolerance] = {
 
 @dataclass(frozen=True)
 class Difference:
-    """|file - fp32 file| / fp32 file over all pixels of the frames."""
+    """|file - fp32 file| / fp32 file over all pixels of the frames, and the si-RMSE between the two."""
 
     max_relative: float
     mean_relative: float
+    si_rmse: float
 
 
 def check_variant(
@@ -63,7 +65,8 @@ def check_variant(
     Raises ParityError where the file is further off than TOLERANCES allow, naming the first layer that diverges,
     or answers the same frame differently from one time to the next.
     """
-    error = relative_difference(tflite_depth_mm(tflite, frames), expected_mm)
+    found_mm = tflite_depth_mm(tflite, frames)
+    error = relative_difference(found_mm, expected_mm)
     allowed = TOLERANCES[variant]
     if not error.mean() <= allowed.depth:
         worst = frames[int(error.mean(axis=(1, 2)).argmax())]
@@ -71,7 +74,7 @@ def check_variant(
             f"the {variant} file differs from the float32 file by {error.mean():.3g} of the depth on average, "
             f"allowed is {allowed.depth:.3g}; {first_divergence(graph, converted, worst, allowed.layer)}"
         )
-    return Difference(float(error.max()), float(error.mean()))
+    return Difference(float(error.max()), float(error.mean()), si_rmse_between(found_mm, expected_mm))
 
 
 def first_divergence(

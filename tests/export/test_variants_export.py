@@ -98,6 +98,8 @@ def test_differences_are_those_to_the_float_file(exported: ExportedFiles, photos
         assert file.max_relative == pytest.approx(error.max(), abs=1e-12)
         assert file.mean_relative == pytest.approx(error.mean(), abs=1e-12)
         assert file.mean_relative <= TOLERANCES[name].depth
+        logs = np.log([runner.predict(photo) for photo in photos]) - np.log(expected)
+        assert file.si_rmse == pytest.approx(max(np.std(log) for log in logs), abs=1e-6)
     assert exported.variants["fp32"].max_relative == 0.0
     assert exported.variants["fp16"].mean_relative < 0.002
     assert exported.variants["int8"].mean_relative < 0.05
