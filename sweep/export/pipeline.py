@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sweep.export.inspect import FRAME_SHAPE, check_contract, inspect_model
+from sweep.export.inspect import FRAME_SHAPE, contract_of, inspect_model
 from sweep.export.result import ExportedFiles, VariantFile
 from sweep.export.variants import CALIBRATED, VARIANTS, Variant, convert
 
 if TYPE_CHECKING:
     from sweep.export.graph import TFLiteGraph
+    from sweep.export.model_info import ModelInfo
     from sweep.export.quantization.calibration import Calibration
     from sweep.models import DepthNetwork
 
@@ -78,25 +79,26 @@ def export_network(
     with tempfile.TemporaryDirectory(dir=directory, prefix=".export-") as unchecked:
         onnx_path, float_path = Path(unchecked, "model.onnx"), Path(unchecked, file_name("fp32"))
         onnx_path.write_bytes(model.SerializeToString(deterministic=True))
-        write_checked(graph, float_path)
+        float_info = write_checked(graph, float_path)
         parity = check_parity(frozen, model, graph, float_path, frames, tolerance)
         float_seconds = time.perf_counter() - started
-        float_file = describe(float_path, float_seconds)
+        float_file = describe(float_path, float_info, float_seconds)
         source = None
         if set(variants) != {"fp32"}:
             activations = observe(graph, variants, frames if calibration is None else calibration)
             source = FloatSource(graph, activations, frames, tflite_depth_mm(float_path, frames))
         made = {
-            variant: float_file
+            variant: (float_file, float_info)
             if source is None or variant == "fp32"
             else source.make(variant, Path(unchecked))
             for variant in variants
         }
-        info = inspect_model(made[variants[0]].tflite)
-        for path in (onnx_path, *(made[variant].tflite for variant in reversed(variants))):
+        for path in (onnx_path, *(made[variant][0].tflite for variant in reversed(variants))):
             os.replace(path, directory / path.name)
-    files = {variant: replace(file, tflite=directory / file.tflite.name) for variant, file in made.items()}
-    first = files[variants[0]]
+    files = {
+        variant: replace(file, tflite=directory / file.tflite.name) for variant, (file, _) in made.items()
+    }
+    first, info = files[variants[0]], made[variants[0]][1]
     return ExportedFiles(
         tflite=first.tflite,
         onnx=directory / onnx_path.name,
@@ -120,17 +122,17 @@ class FloatSource:
     frames: Frames
     depth_mm: NDArray[np.float32]
 
-    def make(self, variant: Variant, directory: Path) -> VariantFile:
-        """Write the variant's file into the directory and check it."""
+    def make(self, variant: Variant, directory: Path) -> tuple[VariantFile, ModelInfo]:
+        """Write the variant's file into the directory and check it; the file, and what it holds."""
         from sweep.export.variant_parity import check_variant
 
         started = time.perf_counter()
         converted = convert(self.graph, variant, self.calibration)
         path = directory / file_name(variant)
-        write_checked(converted, path)
+        info = write_checked(converted, path)
         difference = check_variant(self.graph, converted, variant, path, self.frames, self.depth_mm)
-        file = describe(path, time.perf_counter() - started)
-        return replace(file, **asdict(difference))
+        file = describe(path, info, time.perf_counter() - started)
+        return replace(file, **asdict(difference)), info
 
 
 def observe(graph: TFLiteGraph, variants: Sequence[Variant], frames: Frames) -> Calibration | None:
@@ -145,21 +147,23 @@ def file_name(variant: Variant) -> str:
     return "model.tflite" if variant == "fp32" else f"model_{variant}.tflite"
 
 
-def write_checked(graph: TFLiteGraph, path: Path) -> None:
-    """Write a file and check that it keeps the contract."""
+def write_checked(graph: TFLiteGraph, path: Path) -> ModelInfo:
+    """Write a file, read it back, and check that it keeps the contract."""
     from sweep.export.writer import write_tflite
 
     path.write_bytes(write_tflite(graph, DESCRIPTION))
-    check_contract(path)
+    info = inspect_model(path)
+    contract_of(info, str(path))
+    return info
 
 
-def describe(path: Path, seconds: float) -> VariantFile:
+def describe(path: Path, info: ModelInfo, seconds: float) -> VariantFile:
     """A file's facts, as one that does not differ from the float32 file."""
     return VariantFile(
         tflite=path,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        size_bytes=path.stat().st_size,
-        operators=inspect_model(path).operator_counts,
+        size_bytes=info.size_bytes,
+        operators=info.operator_counts,
         max_relative=0.0,
         mean_relative=0.0,
         si_rmse=0.0,
