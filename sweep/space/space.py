@@ -19,6 +19,9 @@ from sweep.space.tree import Group, build, canonical, parameters, resolve
 _MOST_DRAWS = 10_000
 
 
+_LAST_RESIZE = "architecture.output.upsampling"
+
+
 @dataclass(frozen=True)
 class Space:
     """A validated search space.
@@ -175,6 +178,7 @@ class Space:
 
     def _problems(self) -> Iterator[Problem]:
         yield from self._overlaps()
+        yield from self._searched_twice()
         for part, analysis in (
             ("architecture", self.architecture_analysis),
             ("recipe", self.recipe_analysis),
@@ -187,6 +191,14 @@ class Space:
         for path, one, other in overlapping_options(self.tree):
             found = f"options {one} and {other}, which can make the same values"
             yield Problem(self.file, path, found, "options that differ in at least one key")
+
+    def _searched_twice(self) -> Iterator[Problem]:
+        """Networks that differ in a last resize which the export tries anyway would be trained apart."""
+        tried = self.document.exports.output_upsampling
+        searched = any(parameter.path == _LAST_RESIZE for parameter in self.parameters())
+        if tried and searched:
+            allowed = f"nothing here, or one value for {_LAST_RESIZE}, which is searched as well"
+            yield Problem(self.file, "export.output_upsampling", show(list(tried)), allowed)
 
     def _impossible(self, part: str, analysis: Analysis) -> Iterator[Problem]:
         if not analysis.possible:

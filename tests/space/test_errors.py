@@ -369,3 +369,12 @@ def test_a_file_is_named_as_the_person_named_it(tmp_path: Path) -> None:
         load_space(file)
     (problem,) = raised.value.problems
     assert (problem.file, problem.key_path, problem.found) == (str(file), "", "nothing (the file is empty)")
+
+
+def test_a_last_resize_that_is_searched_is_not_tried_at_the_export_as_well() -> None:
+    document = put(small_document(), "architecture.output.upsampling", {"choose": ["nearest", "bilinear"]})
+    put(document, "export", {"output_upsampling": ["bilinear"]})
+    assert problems_of(document) == [
+        'small.yaml: export.output_upsampling: found ["bilinear"]; allowed: nothing here, or one value for '
+        "architecture.output.upsampling, which is searched as well"
+    ]
