@@ -173,6 +173,21 @@ def number(value: float) -> NDArray[np.float32]:
 BOUNDS: dict[str, Constant] = {"zero": number(0), "six": number(6)}
 
 
+def interpolation(size: int, new_size: int) -> Tensor:
+    """(new_size, size) weights of a bilinear resize with half-pixel centres, as TFLite's integer kernel has them.
+
+    It counts coordinates in steps of 1/1024: over many pixels the rounded scale moves them by some of these.
+    """
+    scale = (1024 * size + new_size // 2) // new_size
+    places = (np.arange(new_size) * scale + scale // 2 - 512).clip(0) / 1024
+    lower = np.floor(places).astype(int).clip(max=size - 1)
+    upper = (lower + 1).clip(max=size - 1)
+    weights = np.zeros((new_size, size))
+    np.add.at(weights, (np.arange(new_size), lower), 1 - (places - lower))
+    np.add.at(weights, (np.arange(new_size), upper), places - lower)
+    return torch.from_numpy(weights)
+
+
 @st.composite
 def rearrangements(draw: st.DrawFn) -> Layer:
     """What passes codes on: resizes, pads, pools, concatenations, alone and in a row."""
@@ -193,7 +208,8 @@ def rearrangements(draw: st.DrawFn) -> Layer:
     resize = {"others": ("", "", "sizes"), "constants": {"sizes": sizes}}
 
     def bilinear(x: Tensor, *_: Tensor) -> Tensor:
-        return F.interpolate(x, size=size, mode="bilinear")
+        rows, columns = (interpolation(old, new) for old, new in zip(x.shape[2:], size, strict=True))
+        return rows @ x @ columns.T
 
     def nearest(x: Tensor, *_: Tensor) -> Tensor:
         return F.interpolate(x, size=size, mode="nearest")
