@@ -1,16 +1,44 @@
-"""Runs a TFLite file that keeps the contract, with NumPy and tflite-runtime alone."""
+"""Runs a TFLite file that keeps the contract, with NumPy and tflite-runtime alone, or another runtime at hand."""
 
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
+from typing import Any, Final, Literal, cast
 
 import numpy as np
 import tflite_runtime
 from numpy.typing import NDArray
-from tflite_runtime.interpreter import Interpreter
+from tflite_runtime.interpreter import Interpreter, OpResolverType
 
 from sweep.export.depth_encoding import decode
 from sweep.export.errors import RunnerError
 from sweep.export.inspect import FRAME_SHAPE, Contract, check_contract
+
+Runtime = Literal["tflite-runtime", "tflite-runtime without XNNPACK", "LiteRT"]
+
+
+def runtimes_at_hand() -> tuple[Runtime, ...]:
+    """The runtimes that this environment can run files under; tflite-runtime as it comes is the first."""
+    litert: tuple[Runtime, ...] = ("LiteRT",) if find_spec("ai_edge_litert") else ()
+    return ("tflite-runtime", "tflite-runtime without XNNPACK", *litert)
+
+
+def _with_builtin_kernels(path: str, threads: int) -> Interpreter:
+    kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    return Interpreter(model_path=path, num_threads=threads, experimental_op_resolver_type=kernels)
+
+
+def _under_litert(path: str, threads: int) -> Any:
+    from ai_edge_litert.interpreter import Interpreter as LiteRTInterpreter
+
+    return LiteRTInterpreter(model_path=path, num_threads=threads)
+
+
+_OPEN: Final[Mapping[Runtime, Callable[[str, int], Any]]] = {
+    "tflite-runtime": lambda path, threads: Interpreter(model_path=path, num_threads=threads),
+    "tflite-runtime without XNNPACK": _with_builtin_kernels,
+    "LiteRT": _under_litert,
+}
 
 
 class TFLiteRunner:
@@ -19,14 +47,14 @@ class TFLiteRunner:
     Raises ContractError if the file breaks the contract, RunnerError if the runtime refuses it.
     """
 
-    def __init__(self, path: Path, threads: int = 1) -> None:
+    def __init__(self, path: Path, threads: int = 1, runtime: Runtime = "tflite-runtime") -> None:
         self.path = path
         self.contract: Contract = check_contract(path)
         try:
-            self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            self._interpreter = _OPEN[runtime](str(path), threads)
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            raise RunnerError(f"{path}: tflite-runtime {self.version} refuses the file: {error}") from error
+            raise RunnerError(f"{path}: {runtime} refuses the file: {error}") from error
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
 

@@ -12,9 +12,9 @@ from onnx import ModelProto, helper
 from tflite_runtime.interpreter import Interpreter
 
 from sweep.export.differences import relative_difference, si_rmse_between
-from sweep.export.errors import ParityError
+from sweep.export.errors import ParityError, RunnerError
 from sweep.export.graph import TFLiteGraph
-from sweep.export.interpreter import TFLiteRunner
+from sweep.export.interpreter import TFLiteRunner, runtimes_at_hand
 from sweep.export.onnx_export import session_options
 from sweep.export.result import Parity
 from sweep.export.writer import write_tflite
@@ -24,6 +24,7 @@ from sweep.models import DepthNetwork
 INVOCATIONS_PER_FRAME = 3
 
 Frames = NDArray[np.uint8]
+Depth = NDArray[np.float32]
 
 
 def check_parity(
@@ -54,6 +55,7 @@ def check_parity(
         raise ParityError(
             f"the TFLite file differs from the network by {error.max():.3g}{above(tolerance)}; {where}"
         )
+    check_other_runtimes(tflite, frames[0], found_mm[0], tolerance)
     return Parity(
         max_relative=float(error.max()),
         mean_relative=float(error.mean()),
@@ -88,6 +90,29 @@ def tflite_depth_mm(tflite: Path, frames: Frames) -> NDArray[np.float32]:
         if any(not np.array_equal(first, other, equal_nan=True) for other in others):
             raise ParityError(f"the TFLite file answers frame {index} differently from one time to the next")
     return np.stack([first for first, *_ in answers])
+
+
+def check_other_runtimes(tflite: Path, frame: NDArray[np.uint8], expected_mm: Depth, allowed: float) -> None:
+    """Invoke the file several times under every further runtime at hand.
+
+    ``expected_mm`` (480, 640) is its depth under tflite-runtime. Raises ParityError where a runtime fails on it,
+    answers differently from one time to the next, or has a mean relative difference above ``allowed``.
+    """
+    for runtime in runtimes_at_hand()[1:]:
+        try:
+            runner = TFLiteRunner(tflite, runtime=runtime)
+            first, *others = (runner.predict(frame) for _ in range(INVOCATIONS_PER_FRAME))
+        except RunnerError as error:
+            raise ParityError(f"the TFLite file does not run under {runtime}: {error}") from error
+        if any(not np.array_equal(first, other, equal_nan=True) for other in others):
+            raise ParityError(
+                f"the TFLite file answers differently from one time to the next under {runtime}"
+            )
+        off = float(relative_difference(first, expected_mm).mean())
+        if not off <= allowed:
+            raise ParityError(
+                f"under {runtime} the TFLite file differs from itself by {off:.3g}{above(allowed)}"
+            )
 
 
 def nchw(frames: Frames) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sweep.export.differences import relative_difference, si_rmse_between
 from sweep.export.errors import ParityError
 from sweep.export.graph import TFLiteGraph
-from sweep.export.parity import tflite_depth_mm
+from sweep.export.parity import check_other_runtimes, tflite_depth_mm
 from sweep.export.quantization.calibration import inner_tensors
 from sweep.export.quantization.ranges import dequantize
 from sweep.export.variants import Variant
@@ -74,6 +74,7 @@ def check_variant(
             f"the {variant} file differs from the float32 file by {error.mean():.3g} of the depth on average, "
             f"allowed is {allowed.depth:.3g}; {first_divergence(graph, converted, worst, allowed.layer)}"
         )
+    check_other_runtimes(tflite, frames[0], found_mm[0], allowed.depth)
     return Difference(float(error.max()), float(error.mean()), si_rmse_between(found_mm, expected_mm))
 
 

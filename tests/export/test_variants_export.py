@@ -11,8 +11,9 @@ from export_support import lower_network, trained_looking, with_constant
 from numpy.typing import NDArray
 
 from sweep.export import ExportedFiles, ParityError, check_contract, export_network, inspect_model
-from sweep.export.interpreter import TFLiteRunner
-from sweep.export.parity import tflite_depth_mm
+from sweep.export.differences import relative_difference
+from sweep.export.interpreter import _OPEN, Runtime, TFLiteRunner, runtimes_at_hand
+from sweep.export.parity import check_other_runtimes, tflite_depth_mm
 from sweep.export.quantization.calibration import calibrate
 from sweep.export.variant_parity import TOLERANCES, check_variant
 from sweep.export.variants import VARIANTS, Variant, convert
@@ -103,6 +104,38 @@ def test_differences_are_those_to_the_float_file(exported: ExportedFiles, photos
     assert exported.variants["fp32"].max_relative == 0.0
     assert exported.variants["fp16"].mean_relative < 0.002
     assert exported.variants["int8"].mean_relative < 0.05
+
+
+def test_every_file_answers_alike_under_every_runtime_at_hand(
+    exported: ExportedFiles, photos: Photos
+) -> None:
+    assert runtimes_at_hand() == ("tflite-runtime", "tflite-runtime without XNNPACK", "LiteRT")
+    for name, file in exported.variants.items():
+        found = [
+            TFLiteRunner(file.tflite, runtime=runtime).predict(photos[0]) for runtime in runtimes_at_hand()
+        ]
+        limit = 1e-4 if name in ("fp32", "fp16") else 0.06
+        for other in found[1:]:
+            assert relative_difference(other, found[0]).mean() < limit
+
+
+@pytest.mark.parametrize("runtime", runtimes_at_hand()[1:])
+def test_a_file_that_another_runtime_computes_wrongly_is_refused(
+    runtime: Runtime,
+    exported: ExportedFiles,
+    architectures: dict[str, Architecture],
+    photos: Photos,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = tmp_path / "other.tflite"
+    other.write_bytes(write_tflite(lower_network(trained_looking(architectures["concat"], seed=1)), ""))
+    under = _OPEN[runtime]
+    monkeypatch.setitem(_OPEN, runtime, lambda _, threads: under(str(other), threads))
+    tflite = exported.variants["fp32"].tflite
+    expected_mm = TFLiteRunner(tflite).predict(photos[0])
+    with pytest.raises(ParityError, match=rf"^under {runtime} the TFLite file differs from itself by "):
+        check_other_runtimes(tflite, photos[0], expected_mm, 1e-3)
 
 
 def test_every_file_keeps_the_contract_and_runs_on_tflite_2_5(exported: ExportedFiles) -> None:
