@@ -49,12 +49,13 @@ class TFLiteRunner:
 
     def __init__(self, path: Path, threads: int = 1, runtime: Runtime = "tflite-runtime") -> None:
         self.path = path
+        self._runtime = runtime.replace("tflite-runtime", f"tflite-runtime {self.version}")
         self.contract: Contract = check_contract(path)
         try:
             self._interpreter = _OPEN[runtime](str(path), threads)
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            raise RunnerError(f"{path}: {runtime} refuses the file: {error}") from error
+            raise RunnerError(f"{path}: {self._runtime} refuses the file: {error}") from error
         self._input = self._interpreter.get_input_details()[0]["index"]
         self._output = self._interpreter.get_output_details()[0]["index"]
 
@@ -76,7 +77,7 @@ class TFLiteRunner:
             self._interpreter.set_tensor(self._input, frame)
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as error:
-            raise RunnerError(f"{self.path}: tflite-runtime {self.version} failed: {error}") from error
+            raise RunnerError(f"{self.path}: {self._runtime} failed: {error}") from error
         depth = self._interpreter.get_tensor(self._output)
         return cast(NDArray[np.float32] | NDArray[np.uint8], depth.reshape(FRAME_SHAPE[1:3]))
 
