@@ -17,7 +17,7 @@ from sweep.export.depth_encoding import code_depths_mm, decode
 from sweep.export.graph import TFLiteGraph
 from sweep.export.quantization.calibration import calibrate, inner_tensors
 from sweep.export.quantization.int8_rules import FLOAT_ONLY, INT8_RULES
-from sweep.export.variant_parity import layer_differences
+from sweep.export.variant_parity import TOLERANCES, layer_differences
 from sweep.export.variants import CALIBRATED, Variant, convert
 from sweep.export.writer import write_tflite
 from sweep.models import DepthNetwork, build_network
@@ -265,10 +265,12 @@ def test_every_float_operator_is_known() -> None:
 
 
 def check_any(architecture: Architecture, seed: int, photos: Photos) -> None:
+    """The export accepts the files. Random weights and two frames to calibrate with are harder than what it meets."""
     graph = lower_network(trained_looking(architecture, seed))
     calibration = calibrate(graph, photos)
     for variant in INT8:
-        assert mean_difference(graph, convert(graph, variant, calibration), photos[:1]) < 0.12
+        difference = mean_difference(graph, convert(graph, variant, calibration), photos[:1])
+        assert difference <= TOLERANCES[variant].depth
 
 
 @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
