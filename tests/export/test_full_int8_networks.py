@@ -265,7 +265,7 @@ def test_every_float_operator_is_known() -> None:
 
 
 def check_any(architecture: Architecture, seed: int, photos: Photos) -> None:
-    """The export accepts the files. Random weights and two frames to calibrate with are harder than what it meets."""
+    """The export accepts the files; random weights calibrated with two frames are harder than what it meets."""
     graph = lower_network(trained_looking(architecture, seed))
     calibration = calibrate(graph, photos)
     for variant in INT8:
