@@ -31,10 +31,11 @@ def fill_bias(conv: nn.Conv2d, value: float) -> None:
 
 def build_activation(kind: Activation) -> nn.Module:
     """The activation module of that name."""
-    builders: dict[Activation, type[nn.ReLU] | type[nn.ReLU6] | type[nn.Hardswish]] = {
+    builders: dict[Activation, type[nn.Module]] = {
         "relu": nn.ReLU,
         "relu6": nn.ReLU6,
         "hard_swish": nn.Hardswish,
+        "swish": nn.SiLU,
     }
     return builders[kind](inplace=True)
 
@@ -43,7 +44,7 @@ class ConvNorm(nn.Module):
     """Convolution with SAME padding, batch normalisation, and an activation unless that is None.
 
     Stride 1 takes any size; stride 2 takes even sizes only, which an inner image that is a multiple of the
-    encoder's stride guarantees.
+    encoder's stride guarantees. Only stride 1 may be dilated.
     """
 
     def __init__(
@@ -54,12 +55,20 @@ class ConvNorm(nn.Module):
         kernel: int = 1,
         stride: int = 1,
         groups: int = 1,
+        dilation: int = 1,
         activation: Activation | None,
     ) -> None:
         super().__init__()
-        symmetric = kernel // 2 if stride == 1 else 0
+        symmetric = dilation * (kernel // 2) if stride == 1 else 0
         self.conv = nn.Conv2d(
-            in_channels, out_channels, kernel, stride, padding=symmetric, groups=groups, bias=False
+            in_channels,
+            out_channels,
+            kernel,
+            stride,
+            padding=symmetric,
+            dilation=dilation,
+            groups=groups,
+            bias=False,
         )
         self.norm = nn.BatchNorm2d(out_channels, eps=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM)
         self.activation = nn.Identity() if activation is None else build_activation(activation)

@@ -4,9 +4,10 @@ For every candidate model there is a group with the same keys, each in the forms
 field of a candidate is searchable without a line here.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterator, Mapping
 from functools import cache, partial
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -20,6 +21,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+from sweep.space.encoders import by_kind
 from sweep.space.forms import (
     Branch,
     Choose,
@@ -30,6 +32,7 @@ from sweep.space.forms import (
     IntRange,
     KindOptions,
 )
+from sweep.space.parts import OwnPart
 from sweep.space.problems import one_of, show
 
 F = TypeVar("F", bound=Form)
@@ -55,7 +58,11 @@ def group_of(model: type[BaseModel], role: Role = "whole") -> type[Group]:
     Raises:
         TypeError: a field has another type, or the name of a word of the language.
     """
-    fields = {name: f for name, f in model.model_fields.items() if not (role == "kind" and name == "kind")}
+    fields = {
+        name: field
+        for name, field in model.model_fields.items()
+        if not (role == "kind" and name == "kind") and not _only_own(field)
+    }
     required = frozenset(name for name, field in fields.items() if field.is_required())
     forms: dict[str, Any] = {
         name: (_form(model, name), _key(field, may_be_absent=role != "whole" or name not in required))
@@ -73,9 +80,24 @@ def group_of(model: type[BaseModel], role: Role = "whole") -> type[Group]:
 
 
 def submodels(field: FieldInfo) -> tuple[type[BaseModel], ...]:
-    """The models that a field may hold: one, the members of a union, or none for a primitive."""
-    members = get_args(field.annotation) if field.discriminator else (field.annotation,)
-    return tuple(m for m in members if isinstance(m, type) and issubclass(m, BaseModel))
+    """The built-in models that a field may hold: one, the members of a union, or none for a primitive."""
+    return tuple(model for model in _models(field.annotation) if not issubclass(model, OwnPart))
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models of an annotation, those of unions within unions among them."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) is Annotated:
+        yield from _models(get_args(annotation)[0])
+    elif get_origin(annotation) in (Union, UnionType):
+        for member in get_args(annotation):
+            yield from _models(member)
+
+
+def _only_own(field: FieldInfo) -> bool:
+    models = tuple(_models(field.annotation))
+    return bool(models) and all(issubclass(model, OwnPart) for model in models)
 
 
 def _defaults(fields: Mapping[str, FieldInfo]) -> dict[str, object]:
@@ -96,7 +118,7 @@ def _form(owner: type[BaseModel], name: str) -> Any:
     title = owner.__name__ + name.title().replace("_", "")
     if name in WORDS or hasattr(Group, name) or hasattr(Branch, name):
         raise TypeError(f"{owner.__name__}.{name}: the search-space language needs the name {name!r} itself")
-    if field.discriminator not in (None, "kind"):
+    if field.discriminator not in (None, "kind", by_kind):
         raise TypeError(f"{owner.__name__}.{name}: unions must be discriminated by 'kind'")
     if field.discriminator:
         return _union_form(title, submodels(field))
@@ -107,7 +129,11 @@ def _form(owner: type[BaseModel], name: str) -> Any:
 
 def _model_form(title: str, model: type[BaseModel]) -> Any:
     """A mapping, or a joint choice between labelled mappings."""
-    shared = {name: (_form(model, name), _key(f, True)) for name, f in model.model_fields.items()}
+    shared = {
+        name: (_form(model, name), _key(f, True))
+        for name, f in model.model_fields.items()
+        if not _only_own(f)
+    }
     labels = Annotated[str, Field(pattern=_LABEL), Explain("a label of letters, digits, _, + and -")]
     options = dict[labels, group_of(model, "labelled")]  # type: ignore[valid-type, misc]  # a type made at run time
     choice = _derived(
@@ -163,14 +189,16 @@ def _shared_fields(models: tuple[type[BaseModel], ...]) -> dict[str, Any]:
         for name, field in model.model_fields.items():
             twins = [m.model_fields[name] for m in models if name in m.model_fields]
             alike = all((f.annotation, f.metadata) == (field.annotation, field.metadata) for f in twins)
-            if name != "kind" and len(twins) > 1 and alike and name not in shared:
+            searchable = name != "kind" and not _only_own(field)
+            if searchable and len(twins) > 1 and alike and name not in shared:
                 shared[name] = (_form(model, name), _key(field, may_be_absent=True))
     return shared
 
 
 def _leaf_form(title: str, field: FieldInfo) -> Any:
     """A value, a choice between values, or a range."""
-    annotation: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    present = _without_none(field.annotation)
+    annotation: Any = Annotated[present, *field.metadata] if field.metadata else present
     schema = TypeAdapter(annotation).json_schema()
     kind = str(schema.get("type"))
     if kind not in _PYTHON_TYPES:
@@ -192,6 +220,14 @@ def _leaf_form(title: str, field: FieldInfo) -> Any:
     any_form = Explain(", or ".join(words))
     forms["<value>"] = Annotated[annotation, BeforeValidator(partial(_exact, kind)), any_form]
     return Annotated[_one_of_forms(forms, _leaf_tag), any_form]
+
+
+def _without_none(annotation: Any) -> Any:
+    """The type of a key that may be absent: a file says nothing rather than null."""
+    if get_origin(annotation) not in (Union, UnionType):
+        return annotation
+    (present,) = (member for member in get_args(annotation) if member is not type(None))
+    return present
 
 
 def _leaf_tag(value: object) -> str | None:
