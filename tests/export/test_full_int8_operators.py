@@ -1,5 +1,7 @@
 """Every operator's int8 form against float64: the same function of the same codes, to within a step."""
 
+from dataclasses import replace
+
 import float_layers
 import numpy as np
 import torch
@@ -101,6 +103,15 @@ inputs = {
 @given(layer=float_layers.convolutions(), **inputs)
 def test_convolutions_are_exact_to_a_step(layer: Layer, seed: int, magnitude: float, offset: float) -> None:
     check(layer, seed, magnitude, offset)
+
+
+@settings(deadline=None)
+@given(layer=float_layers.convolutions(), **inputs | {"magnitude": st.floats(-9, 0).map(lambda e: 10**e)})
+def test_convolutions_with_biases_far_beyond_their_inputs_are_exact_to_a_step(
+    layer: Layer, seed: int, magnitude: float, offset: float
+) -> None:
+    below = {name: -np.abs(data) if name == "b" else data for name, data in layer.constants.items()}
+    check(replace(layer, constants=below), seed, magnitude, offset)
 
 
 @settings(deadline=None)

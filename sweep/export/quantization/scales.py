@@ -17,6 +17,9 @@ COARSEST_TIE = 2.0
 # A convolution's kernel multiplies its accumulator by (input scale * weight scale / output scale); XNNPACK refuses
 # factors of 256 and more.
 LARGEST_MULTIPLIER = 250.0
+# It multiplies in 32 bits: the largest sum that can come about must stay below 2**31 steps of the output, however
+# early an activation cuts it off. With a factor to spare, as biases are corrected later.
+LARGEST_SUM = 2.0**29
 # TFLite refuses a HARD_SWISH whose output has a scale below 1/128 of its input's, and an ADD below 2**-19.
 LARGEST_RATIO = 100.0
 # Rounding to float32 and to whole zero points must not bring a widened scale back below what was asked for.
@@ -117,11 +120,20 @@ def least_output_scale(graph: TFLiteGraph, operator: TFLiteOperator, scale: Call
         case "CONV_2D" | "DEPTHWISE_CONV_2D":
             weights = np.asarray(graph.tensor(operator.inputs[1]).data, np.float32)
             channels = natural_scales(weights, CHANNEL_AXIS[operator.builtin])
-            return max(least, scales[0] * float(channels.max()) / LARGEST_MULTIPLIER)
+            finest = scales[0] * float(channels.max()) / LARGEST_MULTIPLIER
+            return max(least, finest, largest_sum(graph, operator, scales[0] * STEPS) / LARGEST_SUM)
         case "ADD" | "SUB" | "HARD_SWISH":
             return max(least, max(scales) / LARGEST_RATIO)
         case _:
             return least
+
+
+def largest_sum(graph: TFLiteGraph, operator: TFLiteOperator, magnitude: float) -> float:
+    """The largest magnitude of a convolution's output before its activation, of inputs up to ``magnitude``."""
+    weights, bias = (np.asarray(graph.tensor(name).data, np.float64) for name in operator.inputs[1:3])
+    axis = CHANNEL_AXIS[operator.builtin]
+    others = tuple(i for i in range(weights.ndim) if i != axis)
+    return float((np.abs(weights).sum(axis=others) * magnitude + np.abs(bias)).max())
 
 
 def ends_in_relu6(operator: TFLiteOperator) -> bool:
