@@ -5,22 +5,19 @@ even the extra row and column go to the bottom and right. TFLite pads that way i
 the exported file needs no PAD operator.
 """
 
+from collections.abc import Callable
 from typing import cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sweep.space.candidate import Activation, Upsampling
+from sweep.space.published import round_channels
 
 BATCH_NORM_EPSILON = 1e-3
 # An average over about ten batches: a first rung may be no longer than thirty of them.
 BATCH_NORM_MOMENTUM = 0.1
-
-
-def round_channels(channels: float) -> int:
-    """The nearest multiple of 8, at least 8 and never below 90 % of ``channels`` (MobileNet's rule)."""
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded if rounded >= 0.9 * channels else rounded + 8
 
 
 def fill_bias(conv: nn.Conv2d, value: float) -> None:
@@ -85,12 +82,12 @@ class SqueezeExcite(nn.Module):
     """Scales each channel by a gate computed from all channels' means (Hu et al. 2018; MobileNetV3's form).
 
     The gate is a hard sigmoid, relu6(x + 3) / 6. The 3 lives in the bias of ``expand``, which starts there,
-    and so costs no operator. The squeezed width is a quarter of the channels, a multiple of 8.
+    and so costs no operator. ``squeezed`` channels are inside: by default a quarter, a multiple of 8.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, squeezed: int | None = None) -> None:
         super().__init__()
-        squeezed = round_channels(channels / 4)
+        squeezed = squeezed or round_channels(channels / 4)
         self.reduce = nn.Conv2d(channels, squeezed, 1)
         self.expand = nn.Conv2d(squeezed, channels, 1)
         nn.init.kaiming_normal_(self.reduce.weight, nonlinearity="relu")
@@ -103,12 +100,29 @@ class SqueezeExcite(nn.Module):
         return features * (F.relu6(self.expand(squeezed)) * (1 / 6))
 
 
+class SwishSqueezeExcite(nn.Module):
+    """Squeeze-and-excite in EfficientNet's form (Tan & Le 2019): swish inside, and a sigmoid for a gate."""
+
+    def __init__(self, channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, squeezed, 1)
+        self.expand = nn.Conv2d(squeezed, channels, 1)
+        nn.init.kaiming_normal_(self.reduce.weight, nonlinearity="relu")
+        nn.init.kaiming_normal_(self.expand.weight, nonlinearity="linear")
+        fill_bias(self.reduce, 0.0)
+        fill_bias(self.expand, 0.0)
+
+    def forward(self, features: Tensor) -> Tensor:
+        squeezed = F.silu(self.reduce(features.mean((2, 3), keepdim=True)))
+        return features * torch.sigmoid(self.expand(squeezed))
+
+
 class InvertedResidual(nn.Module):
     """Expand 1x1, depthwise, squeeze-and-excite if asked for, project 1x1 (Howard et al. 2019).
 
     The input is added to the output where their shapes agree. Without expansion (hidden = in_channels) there
     is no first 1x1. The added branch starts scaled by ``residual_gain``, so that features keep their
-    magnitude through a deep stage before any training.
+    magnitude through a deep stage before any training. ``gate`` makes squeeze-and-excite for that many channels.
     """
 
     def __init__(
@@ -122,6 +136,7 @@ class InvertedResidual(nn.Module):
         squeeze_excite: bool,
         activation: Activation,
         residual_gain: float,
+        gate: Callable[[int], nn.Module] = SqueezeExcite,
     ) -> None:
         super().__init__()
         self.residual = stride == 1 and in_channels == out_channels
@@ -134,7 +149,7 @@ class InvertedResidual(nn.Module):
         self.depthwise = ConvNorm(
             hidden, hidden, kernel=kernel, stride=stride, groups=hidden, activation=activation
         )
-        self.squeeze_excite = SqueezeExcite(hidden) if squeeze_excite else nn.Identity()
+        self.squeeze_excite = gate(hidden) if squeeze_excite else nn.Identity()
         self.project = project
 
     def forward(self, features: Tensor) -> Tensor:
@@ -159,9 +174,16 @@ class SeparableConv(nn.Module):
 
 def upsample_twice(features: Tensor, kind: Upsampling) -> Tensor:
     """NCHW to NC(2H)(2W); bilinear has half-pixel centres."""
+    return upsample(features, 2, kind)
+
+
+def upsample(features: Tensor, factor: int, kind: Upsampling) -> Tensor:
+    """NCHW to height and width times ``factor``; bilinear has half-pixel centres."""
+    if factor == 1:
+        return features
     if kind == "nearest":
-        return F.interpolate(features, scale_factor=2.0, mode="nearest")
-    return F.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return F.interpolate(features, scale_factor=float(factor), mode="nearest")
+    return F.interpolate(features, scale_factor=float(factor), mode="bilinear", align_corners=False)
 
 
 def resize(images: Tensor, size: tuple[int, int], new_size: tuple[int, int], kind: Upsampling) -> Tensor:

@@ -5,10 +5,11 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from sweep.models.context import build_context
 from sweep.models.decoder import build_decoder
-from sweep.models.encoder import MobileNetV3Encoder
+from sweep.models.encoder import build_encoder
 from sweep.models.layers import fill_bias, resize
-from sweep.space.candidate import Architecture
+from sweep.space.candidate import Architecture, ResizeTo
 
 FRAME_SIZE = (480, 640)
 MIN_DEPTH_M = 0.1
@@ -18,22 +19,33 @@ INITIAL_DEPTH_M = 4.0
 
 
 class DepthNetwork(nn.Module):
-    """An encoder, a decoder and a 1x1 head that predicts the logarithm of depth.
+    """An encoder, a context block, a decoder and a 1x1 head that predicts the logarithm of depth.
 
-    ``inner_size`` and ``output_size`` are (height, width): of the image that the encoder sees, and of the
-    prediction before it is resized to the frame.
+    ``inner_size``, ``decoded_size`` and ``output_size`` are (height, width): of the image that the encoder sees,
+    of what the decoder makes of it, and of the prediction before it is resized to the frame.
+    ``feature_channels`` is how many channels the head reads.
     """
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
+        output = architecture.output
         self.inner_size = (architecture.input.height, architecture.input.width)
-        stride = architecture.output.stride
-        self.output_size = (self.inner_size[0] // stride, self.inner_size[1] // stride)
-        self.encoder = MobileNetV3Encoder(architecture.encoder)
-        decoder = build_decoder(architecture.decoder, self.encoder.channels, stride)
+        self.decoded_size = (self.inner_size[0] // output.stride, self.inner_size[1] // output.stride)
+        self.output_size = (
+            (output.inner.height, output.inner.width)
+            if isinstance(output.inner, ResizeTo)
+            else self.decoded_size
+        )
+        encoder = build_encoder(architecture.encoder)
+        *skips, deepest = encoder.channels
+        context = build_context(architecture.context, deepest)
+        decoder = build_decoder(architecture.decoder, (*skips, context.out_channels), output.stride)
+        self.feature_channels = decoder.out_channels
+        self.encoder = cast(nn.Module, encoder)
+        self.context = cast(nn.Module, context)
         self.decoder = cast(nn.Module, decoder)
-        self.head = nn.Conv2d(decoder.out_channels, 1, 1)
+        self.head = nn.Conv2d(self.feature_channels, 1, 1)
         nn.init.normal_(self.head.weight, std=0.01)
         fill_bias(self.head, math.log(INITIAL_DEPTH_M))
 
@@ -52,12 +64,22 @@ class DepthNetwork(nn.Module):
             frames, size = resize(frames, size, half, "bilinear"), half
         return resize(frames, size, self.inner_size, "bilinear")
 
-    def forward(self, inner: Tensor) -> Tensor:
-        """N3HW RGB 0..255 at ``inner_size`` to N1HW natural logarithm of depth in metres at ``output_size``.
+    def features(self, inner: Tensor) -> Tensor:
+        """N3HW RGB 0..255 at ``inner_size`` to what the head reads: (N, feature_channels, *output_size)."""
+        *skips, deepest = self.encoder(inner)
+        decoded = self.decoder((*skips, self.context(deepest)))
+        return resize(decoded, self.decoded_size, self.output_size, "bilinear")
+
+    def predict(self, features: Tensor) -> Tensor:
+        """What ``features`` gives to N1HW natural logarithm of depth in metres, of the same height and width.
 
         Not clamped: a loss on it has a gradient everywhere.
         """
-        return cast(Tensor, self.head(self.decoder(self.encoder(inner))))
+        return cast(Tensor, self.head(features))
+
+    def forward(self, inner: Tensor) -> Tensor:
+        """N3HW RGB 0..255 at ``inner_size`` to N1HW natural logarithm of depth in metres at ``output_size``."""
+        return self.predict(self.features(inner))
 
     def depth_mm(self, frames: Tensor) -> Tensor:
         """N3x480x640 RGB 0..255 to N1x480x640 depth in millimetres, 100 to 100,000; the export's truth.
