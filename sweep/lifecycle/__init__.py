@@ -4,6 +4,7 @@ from sweep.lifecycle.complete import CompleteTrials, Finished
 from sweep.lifecycle.events import Event
 from sweep.lifecycle.journal import Journal, JournalError, Record, SweepLocked, read_journal
 from sweep.lifecycle.state import SweepState, fold, read_state, replay
+from sweep.lifecycle.teacher import Teacher
 from sweep.lifecycle.trial import EpochRecord, IllegalEvent, Trial, TrialState
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Record",
     "SweepLocked",
     "SweepState",
+    "Teacher",
     "Trial",
     "TrialState",
     "fold",

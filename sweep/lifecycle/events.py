@@ -50,6 +50,55 @@ class TrialsAdded:
 
 
 @dataclass(frozen=True)
+class TeacherAttemptStarted:
+    """The sweep's teacher trains from ``from_epoch`` (epochs done) to ``epochs``, from ``checkpoint`` if any."""
+
+    attempt: int
+    from_epoch: int
+    epochs: int
+    checkpoint: str | None
+
+
+@dataclass(frozen=True)
+class TeacherEpochTrained:
+    """One more epoch of the teacher is done and its checkpoint is on disk. ``si_rmse`` is the partial one."""
+
+    attempt: int
+    epoch: int
+    train_loss: float
+    si_rmse: float
+    learning_rate: float
+    seconds: float
+    checkpoint: str
+
+
+@dataclass(frozen=True)
+class TeacherAttemptEnded:
+    """How an attempt of the teacher ended before its last epoch; see `AttemptEnded`."""
+
+    attempt: int
+    outcome: Literal["interrupted", "lost", "crashed"]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class TeacherReady:
+    """The teacher can teach: its weights are in ``checkpoint``, whose SHA-256 is ``sha256``.
+
+    ``epochs`` is how long the sweep trained it, 0 if it was trained before. ``si_rmse`` is the partial one on the
+    validation split. ``stands_for`` names what it is a substitute for, if it is one.
+    """
+
+    name: str
+    candidate_hash: str
+    epochs: int
+    si_rmse: float
+    checkpoint: str
+    sha256: str
+    stands_for: str | None = None
+
+
+@dataclass(frozen=True)
 class TrialProposed:
     """``assignment`` is what the proposer chose, parameter by parameter; ``candidate`` what it means.
 
@@ -94,6 +143,14 @@ class AttemptStarted:
     from_epoch: int
     to_epoch: int
     checkpoint: str | None
+
+
+@dataclass(frozen=True)
+class PretrainedLoaded:
+    """The first attempt began with weights from elsewhere; ``summary`` says from where, and what fitted."""
+
+    trial: int
+    summary: str
 
 
 @dataclass(frozen=True)
@@ -201,6 +258,7 @@ TrialEvent = (
     TrialProposed
     | TrialAdmitted
     | AttemptStarted
+    | PretrainedLoaded
     | EpochTrained
     | AttemptEnded
     | TrialCompleted
@@ -210,10 +268,13 @@ TrialEvent = (
     | TrialFailed
     | FilesRemoved
 )
+TeacherEvent = TeacherAttemptStarted | TeacherEpochTrained | TeacherAttemptEnded | TeacherReady
 SweepEvent = SweepStarted | SweepResumed | SweepEnded | TrialsAdded
-Event = SweepEvent | TrialEvent
+Event = SweepEvent | TeacherEvent | TrialEvent
 
-EVENT_TYPES: Mapping[str, type] = {cls.__name__: cls for cls in (*SweepEvent.__args__, *TrialEvent.__args__)}
+EVENT_TYPES: Mapping[str, type] = {
+    cls.__name__: cls for cls in (*SweepEvent.__args__, *TeacherEvent.__args__, *TrialEvent.__args__)
+}
 
 
 def to_json(event: Event) -> dict[str, Json]:

@@ -14,11 +14,13 @@ from sweep.lifecycle.events import (
     SweepEnded,
     SweepResumed,
     SweepStarted,
+    TeacherEvent,
     TrialCompleted,
     TrialProposed,
     TrialsAdded,
 )
 from sweep.lifecycle.journal import read_journal
+from sweep.lifecycle.teacher import Teacher, advance_teacher, interrupted
 from sweep.lifecycle.trial import UNFINISHED_STATES, IllegalEvent, Trial, TrialState, advance, propose
 
 _BROKEN = (TrialState.FAILED, TrialState.INFEASIBLE)
@@ -43,6 +45,8 @@ class SweepState:
     complete: CompleteTrials = field(default_factory=CompleteTrials)
     tried: int = 0
     """Trials that count against the number of trials: see `Trial.was_tried`."""
+    teacher: Teacher | None = None
+    """None until something happens to it, and in sweeps without one."""
     scores: Mapping[int, tuple[tuple[float, int], ...]] = field(default_factory=dict)
     """Per epoch, the partial score and number of each trial that got there and did not break; ascending."""
 
@@ -87,11 +91,15 @@ def fold(state: SweepState, event: Event, time: float) -> SweepState:
         raise IllegalEvent(f"{type(event).__name__} before SweepStarted")
     if isinstance(event, SweepResumed):
         state = _interrupt_attempts(state, time)
-        return replace(state, resumes=state.resumes + 1, ended=None, trials_added=0)
+        teacher = interrupted(state.teacher, new_run=True)
+        return replace(state, resumes=state.resumes + 1, ended=None, trials_added=0, teacher=teacher)
     if isinstance(event, TrialsAdded):
         return _add_trials(state, event)
     if isinstance(event, SweepEnded):
-        return replace(_interrupt_attempts(state, time), ended=event)
+        teacher = interrupted(state.teacher, new_run=False)
+        return replace(_interrupt_attempts(state, time), ended=event, teacher=teacher)
+    if isinstance(event, TeacherEvent):
+        return replace(state, teacher=advance_teacher(state.teacher or Teacher(), event))
     if isinstance(event, TrialProposed):
         if event.trial != len(state.trials):
             raise IllegalEvent(f"trial {event.trial} proposed; expected {len(state.trials)}")

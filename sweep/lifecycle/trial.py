@@ -5,8 +5,8 @@
                                v
                             TRAINED -> COMPLETE
 
-PRUNED can also follow PROPOSED and ADMITTED; INFEASIBLE follows PROPOSED, ADMITTED or TRAINED; FAILED can
-follow every state that is not final. `TRANSITIONS` is the whole truth about which event is legal in which
+PRUNED can also follow PROPOSED and ADMITTED; INFEASIBLE follows PROPOSED, ADMITTED, TRAINING or TRAINED; FAILED
+can follow every state that is not final. `TRANSITIONS` is the whole truth about which event is legal in which
 state; `advance` computes the rest of a trial's record.
 """
 
@@ -22,6 +22,7 @@ from sweep.lifecycle.events import (
     FilesRemoved,
     FinalistMeasured,
     Json,
+    PretrainedLoaded,
     TrialAdmitted,
     TrialCompleted,
     TrialEvent,
@@ -57,12 +58,15 @@ UNFINISHED_STATES = frozenset(TrialState) - FINAL_STATES
 TRANSITIONS: Mapping[type[TrialEvent], frozenset[TrialState]] = {
     TrialAdmitted: frozenset({TrialState.PROPOSED}),
     AttemptStarted: frozenset({TrialState.ADMITTED, TrialState.PAUSED}),
+    PretrainedLoaded: frozenset({TrialState.TRAINING}),
     EpochTrained: frozenset({TrialState.TRAINING}),
     AttemptEnded: frozenset({TrialState.TRAINING}),
     TrialCompleted: frozenset({TrialState.TRAINED}),
     FinalistMeasured: frozenset({TrialState.COMPLETE}),
     TrialPruned: frozenset({TrialState.PROPOSED, TrialState.ADMITTED, TrialState.PAUSED}),
-    TrialInfeasible: frozenset({TrialState.PROPOSED, TrialState.ADMITTED, TrialState.TRAINED}),
+    TrialInfeasible: frozenset(
+        {TrialState.PROPOSED, TrialState.ADMITTED, TrialState.TRAINING, TrialState.TRAINED}
+    ),
     TrialFailed: UNFINISHED_STATES,
     FilesRemoved: FINAL_STATES,
 }
@@ -90,7 +94,9 @@ class Trial:
     """Everything that is known of one trial; only `propose` and `advance` make one.
 
     ``changed_at`` is the time of the last event that was more than housekeeping. ``losses`` counts the attempts in
-    a row that were lost without one more epoch. ``pruned_by`` is the rule that stopped the trial, if one did.
+    a row that were lost without one more epoch. ``pretrained`` says what became of the weights
+    that its training began with, if they came from elsewhere. ``pruned_by`` is the rule that stopped the trial,
+    if one did.
     """
 
     number: int
@@ -108,6 +114,7 @@ class Trial:
     losses: int = 0
     seed: int | None = None
     target_epoch: int = 0
+    pretrained: str | None = None
     epochs: tuple[EpochRecord, ...] = ()
     checkpoint: str | None = None
     admission_latency_ms: float | None = None
@@ -217,6 +224,8 @@ def _apply(trial: Trial, event: TrialEvent, time: float) -> Trial:
             )
         case AttemptStarted():
             return _start_attempt(trial, event)
+        case PretrainedLoaded():
+            return replace(trial, pretrained=event.summary)
         case EpochTrained():
             return _train_epoch(trial, event, time)
         case AttemptEnded():

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from sweep.models.collapse import CollapsibleConv
+
 LOWEST_CODE: Final = -128
 HIGHEST_CODE: Final = 127
 # An average over about twenty batches: like batch normalisation's, it must settle within a short rung.
@@ -24,7 +26,7 @@ class RoundThrough(torch.autograd.Function):
     """Rounds to the nearest multiple of ``step``, of two the even one; the gradient passes as if it did not."""
 
     @staticmethod
-    def forward(_: Any, values: Tensor, step: Tensor) -> Tensor:
+    def forward(_: Any, values: Tensor, step: Tensor | float) -> Tensor:
         """``step`` broadcasts against ``values`` and counts as a constant."""
         return values.div(step).round_().mul_(step)
 
@@ -77,21 +79,37 @@ def int8_grid(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return step, step * (LOWEST_CODE - zero_point), step * (HIGHEST_CODE - zero_point)
 
 
-def rounded(values: Tensor, step: Tensor) -> Tensor:
+def rounded(values: Tensor, step: Tensor | float) -> Tensor:
     """The nearest multiples of ``step``, with a gradient as if nothing were rounded."""
     found: Tensor = RoundThrough.apply(values, step)  # type: ignore[no-untyped-call]  # torch types it so
     return found
 
 
+def fake_quantized_sigmoid(values: Tensor) -> Tensor:
+    """A logistic function's output, float32 of any shape, at the codes that TFLite's specification fixes for it.
+
+    Those are the multiples of 1/256 from 0 to 255/256.
+    """
+    codes = HIGHEST_CODE - LOWEST_CODE + 1
+    return rounded(torch.sigmoid(values).clamp(max=(codes - 1) / codes), 1 / codes)
+
+
+def fake_quantized_swish(values: Tensor) -> Tensor:
+    """Swish as two operators compute it, a rounded logistic function and a product; the product is not rounded."""
+    return values * fake_quantized_sigmoid(values)
+
+
 class FakeQuantizedConv(nn.Module):
     """A convolution with its weights rounded to int8, symmetric, with a step for each output channel.
+
+    Of a collapsible one the kernel that it collapses to is rounded: no other is in the file.
 
     The file's weights have the batch normalisation that follows folded in. That multiplies all weights of an
     output channel with one number, and their step with it, so their codes are the same: nothing needs to be
     folded here. The convolution keeps its parameters, and whoever else holds it sees them change.
     """
 
-    def __init__(self, conv: nn.Conv2d) -> None:
+    def __init__(self, conv: nn.Conv2d | CollapsibleConv) -> None:
         super().__init__()
         if conv.padding_mode != "zeros":
             raise ValueError(f"the convolution pads with {conv.padding_mode!r}, allowed is 'zeros'")

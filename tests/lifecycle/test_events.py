@@ -13,6 +13,7 @@ from sweep.lifecycle.events import (
     Event,
     FilesRemoved,
     SweepEvent,
+    TeacherEvent,
     TrialEvent,
     TrialPruned,
     from_json,
@@ -36,7 +37,8 @@ def test_the_json_holds_the_events_name_and_its_fields(event):
 
 
 def test_every_event_type_has_its_name_and_every_trial_event_but_the_first_a_transition():
-    assert set(EVENT_TYPES.values()) == set(get_args(SweepEvent)) | set(get_args(TrialEvent))
+    kinds = (SweepEvent, TeacherEvent, TrialEvent)
+    assert set(EVENT_TYPES.values()) == {event for kind in kinds for event in get_args(kind)}
     assert set(get_args(Event)) == set(EVENT_TYPES.values())
     assert set(TRANSITIONS) == set(get_args(TrialEvent)) - {TrialProposed}
 
