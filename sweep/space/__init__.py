@@ -7,6 +7,7 @@ an assignment into a candidate. Nothing here knows an optimiser, a network libra
 
 from sweep.space.assignment import Assignment
 from sweep.space.candidate import Candidate
+from sweep.space.candidate_file import CandidateFile, PublishedRow, candidate_schema, load_candidate
 from sweep.space.document import Document, json_schema
 from sweep.space.domain import (
     Condition,
@@ -20,7 +21,7 @@ from sweep.space.domain import (
 )
 from sweep.space.duration import format_duration, parse_duration
 from sweep.space.exports import ExportChoices, InferenceSetting
-from sweep.space.load import bundled_spaces, load_space, parse_space
+from sweep.space.load import bundled_spaces, load_candidates, load_space, parse_space
 from sweep.space.problems import ImpossibleCandidate, Problem, SpaceError
 from sweep.space.space import Space
 from sweep.space.suggest import FixedSuggest, RandomSuggest
@@ -28,6 +29,7 @@ from sweep.space.suggest import FixedSuggest, RandomSuggest
 __all__ = [
     "Assignment",
     "Candidate",
+    "CandidateFile",
     "Condition",
     "Document",
     "Domain",
@@ -40,14 +42,18 @@ __all__ = [
     "Parameter",
     "Primitive",
     "Problem",
+    "PublishedRow",
     "RandomSuggest",
     "RealRange",
     "Space",
     "SpaceError",
     "Suggest",
     "bundled_spaces",
+    "candidate_schema",
     "format_duration",
     "json_schema",
+    "load_candidate",
+    "load_candidates",
     "load_space",
     "parse_duration",
     "parse_space",

@@ -1,12 +1,14 @@
 """The network part of a candidate."""
 
+import math
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from sweep.space.decoders import Decoder
 from sweep.space.encoders import Encoder, by_kind
-from sweep.space.parts import Frozen, Upsampling, defaulting
+from sweep.space.parts import Frozen, Reading, Upsampling, defaulting, exactly
 
 
 class Input(Frozen):
@@ -61,6 +63,15 @@ class Output(Frozen):
     )
 
 
+def _divisor(pixels: int) -> int:
+    """The largest stride that divides a side."""
+    return math.gcd(pixels, 32)
+
+
+def _stride(encoder: Encoder) -> int:
+    return encoder.stride
+
+
 class Architecture(Frozen):
     """The network part of a candidate: everything that latency depends on."""
 
@@ -72,13 +83,12 @@ class Architecture(Frozen):
     decoder: Decoder = Field(discriminator=by_kind)
     output: Output
 
-    constrained: ClassVar[tuple[str, ...]] = (
-        "input.height",
-        "input.width",
-        "encoder.stop.kind",
-        "encoder.stages",
-        "output.stride",
-    )
+    constrained: ClassVar[Mapping[str, Reading]] = {
+        "input.height": _divisor,
+        "input.width": _divisor,
+        "encoder": _stride,
+        "output.stride": exactly,
+    }
 
     @model_validator(mode="after")
     def _strides_fit(self) -> Self:

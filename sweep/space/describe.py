@@ -48,7 +48,7 @@ def _count(space: Space) -> str:
         return "Infinitely many architectures: the architecture holds a range of numbers."
     text = f"{number:,} architecture{'' if number == 1 else 's'}"
     analysis = space.architecture_analysis
-    impossible = int(analysis.total) - number
+    impossible = int(analysis.impossible)
     if not impossible:
         return f"{text}; every combination is possible."
     return f"{text}; {impossible:,} further combinations are impossible, such as: {analysis.reasons[0]}."

@@ -20,11 +20,13 @@ from pydantic_core import core_schema
 from sweep.space import duration
 from sweep.space.candidate import Architecture, Recipe
 from sweep.space.constraint import ConstraintText
-from sweep.space.derive import group_of
+from sweep.space.derive import SEARCH, Language, group_of
 from sweep.space.domain import Primitive
 from sweep.space.exports import Delegate, Export, ExportChoices
 from sweep.space.forms import Count, Explain, Form, Group, Line, Share, fail
 from sweep.space.samplers import CompositeSampler, Sampler
+from sweep.space.score import OwnScore
+from sweep.space.teacher import TeacherSection, check_teacher
 from sweep.space.warm_start import WarmStart
 
 Name = Annotated[
@@ -138,15 +140,10 @@ class Finalists(Form):
 
 
 class Document(Form):
-    """A search space: candidates to search, the target they are measured on, the budget and the rules.
-
-    ``architecture`` and ``recipe`` hold forms derived from the candidate models; see `document_model`.
-    """
+    """What a search space says beside what is searched: the target, the budget and the rules."""
 
     name: Name = Field(description="The space's name.")
     description: str = Field(default="", description="What this space is for.")
-    architecture: Group
-    recipe: Group
     target: Target = Field(default=Target(), description="What latencies are measured on.")
     export: Export = Field(
         default_factory=Export,
@@ -172,11 +169,21 @@ class Document(Form):
     )
     warm_start: tuple[WarmStart, ...] = Field(
         default=(),
-        description="Further first trials: entries {preset: NAME}, {sweep: NAME, top: N} or {file: PATH}.",
+        description="Further first trials: entries {preset: NAME}, {sweep: NAME, top: N}, {file: PATH} or "
+        "{candidates: PATH}.",
     )
     start_from: tuple[AssignmentForm, ...] = Field(
         default=(),
         description="First trials: parameters by path; what an entry leaves open is drawn by the sampler.",
+    )
+    teacher: TeacherSection | None = Field(
+        default=None,
+        description="Who guides recipes with distillation: a mapping with candidate and epochs or checkpoint; "
+        "absent: nobody.",
+    )
+    score: OwnScore | None = Field(
+        default=None,
+        description="What is maximised: package.module:Class of a score of one's own; absent: the Final Score.",
     )
     keep: Count = Field(default=5, description="Best trials whose checkpoints and exported files are kept.")
 
@@ -205,21 +212,55 @@ class Document(Form):
         return self.model_copy(update={"budget": budget, "rungs": rungs})
 
 
+class SearchDocument(Document):
+    """A search space: candidates to search, the target they are measured on, the budget and the rules.
+
+    ``architecture`` and ``recipe`` hold forms derived from the candidate models; see `document_model`.
+    """
+
+    architecture: Group
+    recipe: Group
+
+    @model_validator(mode="after")
+    def _distillation_has_a_teacher(self) -> Self:
+        check_teacher(self.recipe, self.teacher)
+        return self
+
+
+class KeptFile(Form):
+    """A candidate file as it was when the sweep began."""
+
+    file: str = Field(min_length=1, description="The file, for messages.")
+    text: str = Field(description="Its text.")
+
+
+class CandidatesDocument(Document):
+    """Candidates, each to be tried once, in place of a space to search; see `sweep.space.folder`."""
+
+    candidates: dict[str, KeptFile] = Field(min_length=1, description="Candidate files, by name.")
+
+
 @cache
-def document_model() -> type[Document]:
-    """`Document` with ``architecture`` and ``recipe`` in the forms that the candidate models allow."""
+def document_model(language: Language = SEARCH) -> type[SearchDocument]:
+    """`SearchDocument` with ``architecture`` and ``recipe`` in the forms that the candidate models allow."""
+    architecture, recipe = (group_of(part, "whole", language) for part in (Architecture, Recipe))
     return create_model(
         "SearchSpace",
-        __base__=Document,
-        __doc__=(Document.__doc__ or "").partition("\n")[0],
-        architecture=(group_of(Architecture), Field(description="The network: what latency depends on.")),
-        recipe=(group_of(Recipe), Field(description="How the network is trained.")),
+        __base__=SearchDocument,
+        __doc__=(SearchDocument.__doc__ or "").partition("\n")[0],
+        architecture=(architecture, Field(description="The network: what latency depends on.")),
+        recipe=(recipe, Field(description="How the network is trained.")),
     )
 
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a search-space file, for editors."""
-    schema = document_model().model_json_schema(by_alias=True, schema_generator=_EditorSchema)
+    return editor_schema(document_model())
+
+
+def editor_schema(document: type[Form]) -> dict[str, Any]:
+    """JSON Schema (2020-12) of a file of that form."""
+    schema = document.model_json_schema(by_alias=True, schema_generator=_EditorSchema)
     return {"$schema": GenerateJsonSchema.schema_dialect, **schema}
 
 

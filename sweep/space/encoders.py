@@ -1,11 +1,30 @@
 """Encoders: from the inner image to features at strides 2, 4, 8, ..."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import Discriminator, Field, SerializeAsAny, Tag, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    SerializeAsAny,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from sweep.space.parts import Activation, Frozen, OwnPart, imported, maybe, own_or_built_in
+from sweep.space.as_published import OF_BLOCKS, repeats_network, repeats_stage
+from sweep.space.parts import (
+    Activation,
+    Frozen,
+    OwnPart,
+    Reading,
+    exactly,
+    imported,
+    maybe,
+    own_or_built_in,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -78,6 +97,8 @@ class MobileNetV3(Frozen):
     stage2: Stage = Field(description="The stage at stride 8.")
     stop: Annotated[StopAt8 | StopAt16 | StopAt32, Field(discriminator="kind")]
 
+    constrained: ClassVar[Mapping[str, Reading]] = {"stop.kind": exactly}
+
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The stages in order; the first has stride 4, each further one doubles it."""
@@ -120,6 +141,12 @@ class StageChange(Frozen):
     activation: Activation | None = maybe("Activation of every block.")
     block: OwnBlockField | None = maybe("A block of your own, package.module:Class.")
 
+    neutral: ClassVar[Mapping[str, object]] = {"width": 1.0}
+
+
+_UNCHANGED: Final = StageChange()
+_STAGE_KEYS: Final = tuple(f"stage{number}" for number in range(1, MOST_STAGES + 1))
+
 
 def _stage(number: int) -> "StageChange | None":
     field: StageChange | None = maybe(f"What differs from the published stage {number}.")
@@ -127,7 +154,10 @@ def _stage(number: int) -> "StageChange | None":
 
 
 class PublishedEncoder(Frozen):
-    """A published network's stem and stages, without what follows them (its head)."""
+    """A published network's stem and stages, without what follows them (its head).
+
+    What changes nothing is dropped, in stages that are cut off too: an architecture has one spelling.
+    """
 
     kind: str
     width: float = Field(ge=0.1, le=2, description="Channel multiplier; 1 is as published.")
@@ -147,7 +177,40 @@ class PublishedEncoder(Frozen):
     stage6: StageChange | None = _stage(6)
     stage7: StageChange | None = _stage(7)
 
-    constrained: ClassVar[tuple[str, ...]] = ("stages",)
+    constrained: ClassVar[Mapping[str, Reading]] = {"stages": exactly}
+    neutral: ClassVar[Mapping[str, object]] = {"depth": 1.0}
+
+    @classmethod
+    def idle(cls, values: Mapping[str, Any]) -> frozenset[str]:
+        """The stages that are cut off."""
+        return frozenset(_STAGE_KEYS[values["stages"] :])
+
+    @field_validator("depth", *OF_BLOCKS)
+    @classmethod
+    def _unless_published(cls, value: Any, info: ValidationInfo) -> Any:
+        """None for what all kept stages have anyway."""
+        given, key = info.data, str(info.field_name)
+        if value is None or not {"kind", "stages"} <= given.keys():
+            return value
+        return None if repeats_network(given["kind"], given["stages"], key, value) else value
+
+    @field_validator(*_STAGE_KEYS)
+    @classmethod
+    def _unless_idle(cls, change: StageChange | None, info: ValidationInfo) -> StageChange | None:
+        """None for changes of a stage that is cut off, and for those that change nothing."""
+        given, number = info.data, int(str(info.field_name).removeprefix("stage"))
+        if change is None or not {"kind", "stages"} <= given.keys():
+            return change
+        if number > given["stages"]:
+            return None
+        said = {key: getattr(change, key) for key in StageChange.model_fields}
+        repeated = {
+            key: None
+            for key, value in said.items()
+            if value is not None and repeats_stage(given["kind"], number, key, value, given)
+        }
+        plainest = change.model_copy(update=repeated) if repeated else change
+        return None if plainest == _UNCHANGED else plainest
 
     @property
     def strides(self) -> tuple[int, ...]:

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, NoReturn, Self
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, ErrorDetails, InitErrorDetails, PydanticCustomError, core_schema
 
+from sweep.space.fields import alike
+from sweep.space.parts import Frozen
 from sweep.space.problems import Problem, one_of, show
 
 Location = tuple[int | str, ...]
@@ -75,19 +78,23 @@ class Form(BaseModel):
 
 
 class Group(Form):
-    """The keys of one candidate model, each in one of its forms; unset keys keep the model's own default."""
+    """The keys of one candidate model, each in one of its forms."""
 
+    #: The candidate model whose keys these are.
+    candidate_model: ClassVar[type[Frozen] | None] = None
     required: ClassVar[frozenset[str]] = frozenset()
-    #: The model's own defaults, as a file spells them.
-    defaults: ClassVar[Mapping[str, object]] = {}
+    #: What optional keys that the canonical form leaves out may say without saying more than their absence.
+    unsaid: ClassVar[Mapping[str, tuple[object, ...]]] = {}
+    #: Defaults of the other optional keys, which the canonical form always states.
+    stated: ClassVar[Mapping[str, object]] = {}
 
     def given(self) -> dict[str, object]:
-        """The forms that the file gives, in the candidate model's order; a default is as good as nothing."""
+        """The forms that the file gives, in the candidate model's order, but for those that say nothing."""
         written = self.model_dump(by_alias=True, exclude_unset=True)
         return {
             name: getattr(self, name)
             for name in type(self).model_fields
-            if name in self.model_fields_set and (name, written[name]) not in self.defaults.items()
+            if name in self.model_fields_set and written[name] not in self.unsaid.get(name, ())
         }
 
 
@@ -158,6 +165,9 @@ class Branch(Form):
 
     choose: Any
 
+    #: The candidate models' fields behind the keys beside `choose`.
+    shared_fields: ClassVar[Mapping[str, FieldInfo]] = {}
+
     @property
     def by_kind(self) -> bool:
         """Whether the options are the kinds of a union, or labels that the file invents."""
@@ -186,7 +196,7 @@ class Branch(Form):
     def _problems(self, label: str, option: Group) -> list["Line"]:
         here, shared, given = ("choose", label), self.shared(), option.given()
         missing = option.required - given.keys() - shared.keys()
-        foreign = shared.keys() - type(option).model_fields.keys()
+        foreign = {key for key in shared if not self._has(option, key)}
         lines = [Line((*here, key), "nothing", option._meaning(key)) for key in sorted(missing)]
         lines += [
             Line((*here, key), show_form(given[key]), f"{key} either here or beside choose")
@@ -198,6 +208,11 @@ class Branch(Form):
         if not self.by_kind and label in type(option).model_fields:
             lines.append(Line(here, "a label that is also a key", "another label"))
         return lines
+
+    def _has(self, option: Group, key: str) -> bool:
+        """Whether the option's model has the key that stands beside `choose`, not just one of that name."""
+        fields = option.candidate_model.model_fields if option.candidate_model else {}
+        return key in fields and alike(fields[key], self.shared_fields[key])
 
 
 @dataclass(frozen=True)

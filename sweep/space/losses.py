@@ -1,11 +1,12 @@
 """The losses of a recipe and their weights."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self
 
 from pydantic import Field, SerializeAsAny, model_validator
 
-from sweep.space.parts import Frozen, OwnPart, defaulting, imported, maybe
+from sweep.space.parts import Frozen, OwnPart, Reading, defaulting, imported, maybe
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,7 +65,7 @@ class Loss(Frozen):
     ssim: float = weight("1 - SSIM of the log depth (Wang et al. 2004)")
     own: OwnLossField | None = maybe("A loss of your own, package.module:Class, added with its own weight.")
 
-    constrained: ClassVar[tuple[str, ...]] = WEIGHTS
+    constrained: ClassVar[Mapping[str, Reading]] = dict.fromkeys(WEIGHTS, bool)
 
     @model_validator(mode="after")
     def _some_loss(self) -> Self:

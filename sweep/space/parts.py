@@ -1,8 +1,8 @@
 """What the models of a candidate have in common, and parts that come from other packages."""
 
-import importlib
-from collections.abc import Callable
-from typing import Any, ClassVar, Literal, TypeVar
+import inspect
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -13,8 +13,18 @@ from pydantic import (
     field_validator,
 )
 
+from sweep import importing
+
 Activation = Literal["relu", "relu6", "hard_swish", "swish"]
 Upsampling = Literal["nearest", "bilinear"]
+
+#: What a validator sees of a value: values with equal results are alike to it.
+Reading = Callable[[Any], Hashable]
+
+
+def exactly(value: Hashable) -> Hashable:
+    """A validator that tells all values apart."""
+    return value
 
 
 class Frozen(BaseModel):
@@ -22,8 +32,16 @@ class Frozen(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    #: Dotted keys that this model's own validators compare: all that can make a combination impossible.
-    constrained: ClassVar[tuple[str, ...]] = ()
+    #: Dotted keys that this model's own validators look at, each with what they see of its value. No other key can
+    #: make a combination impossible. A key may be that of a model; then the reading is of the model.
+    constrained: ClassVar[Mapping[str, Reading]] = {}
+    #: Values of optional keys that say no more than an absent key does.
+    neutral: ClassVar[Mapping[str, object]] = {}
+
+    @classmethod
+    def idle(cls, values: Mapping[str, Any]) -> frozenset[str]:  # noqa: ARG003  # subclasses look at them
+        """Keys that change nothing beside these ``values``, which hold all of ``constrained`` that is given."""
+        return frozenset()
 
     @field_validator("*")
     @classmethod
@@ -35,7 +53,8 @@ class OwnPart(Frozen):
     """Base of a part from another package. Its ``kind`` is where it is found: ``package.module:Class``.
 
     A space file names it like any other kind, and every process that meets it imports it from there: nothing is
-    registered anywhere. A subclass declares ``kind: Literal["package.module:Class"]`` and its own keys.
+    registered anywhere. A subclass declares ``kind: Literal["package.module:Class"]`` and its own keys; these are
+    searchable like all others. If it has validators that compare keys, it names these keys in ``constrained``.
     """
 
     kind: str
@@ -49,19 +68,33 @@ def is_own(kind: object) -> bool:
     return isinstance(kind, str) and ":" in kind
 
 
+class UnusablePart(ValueError):
+    """An import path that leads to no part of the sort in question; ``reason`` says why."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(f"{kind}: {reason}")
+        self.reason = reason
+
+
 def own_class(kind: str, base: type[Own]) -> type[Own]:
-    """The class that an import path names.
+    """The class that an import path names; its module is imported.
 
     Raises:
-        ValueError: there is no such module or class, or it is not a subclass of ``base``.
+        UnusablePart: there is no such module or class, or it is no complete subclass of ``base`` of that kind.
     """
-    module, _, name = kind.partition(":")
     try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"{kind} cannot be imported ({error}); allowed is package.module:Class") from error
+        found = importing.imported(kind)
+    except importing.NotImportable as error:
+        raise UnusablePart(kind, error.found) from error
     if not (isinstance(found, type) and issubclass(found, base)):
-        raise ValueError(f"{kind} is not a subclass of {base.__module__}.{base.__name__}")
+        raise UnusablePart(kind, f"no subclass of {base.__module__}.{base.__name__}")
+    if inspect.isabstract(found):
+        missing = ", ".join(sorted(found.__abstractmethods__))
+        raise UnusablePart(kind, f"a class without {missing} of {base.__module__}.{base.__name__}")
+    declared = get_args(found.model_fields["kind"].annotation)
+    if declared != (kind,):
+        said = f"a class of kind {declared[0]}" if declared else "a class that does not declare its kind"
+        raise UnusablePart(kind, f'{said}; it must declare kind: Literal["{kind}"]')
     return found
 
 

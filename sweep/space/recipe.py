@@ -1,11 +1,12 @@
 """The training part of a candidate."""
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from sweep.space.losses import Loss
-from sweep.space.parts import Frozen, defaulting, maybe
+from sweep.space.parts import Frozen, Reading, defaulting, exactly, maybe
 
 
 class Adam(Frozen):
@@ -145,7 +146,7 @@ class Distillation(Frozen):
         ge=0, le=100, description="Weight of the squared error of the features' cosine similarities."
     )
 
-    constrained: ClassVar[tuple[str, ...]] = ("depth", "features", "pairwise")
+    constrained: ClassVar[Mapping[str, Reading]] = {"depth": bool, "features": bool, "pairwise": bool}
 
     @model_validator(mode="after")
     def _some_guidance(self) -> Self:
@@ -184,11 +185,11 @@ class Recipe(Frozen):
         "Arithmetic of the forward pass; auto: bfloat16 on GPUs, float32 on CPUs. Weights are float32.",
     )
 
-    constrained: ClassVar[tuple[str, ...]] = (
-        "distillation.features",
-        "distillation.pairwise",
-        "quantization.kind",
-    )
+    constrained: ClassVar[Mapping[str, Reading]] = {
+        "distillation.features": bool,
+        "distillation.pairwise": bool,
+        "quantization.kind": exactly,
+    }
 
     @model_validator(mode="after")
     def _features_are_float(self) -> Self:

@@ -4,21 +4,23 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
 from sweep.space.assignment import Assignment, coerced, misfits
-from sweep.space.candidate import Architecture, Candidate, Recipe
-from sweep.space.document import Document
-from sweep.space.domain import Parameter, Primitive, Suggest
+from sweep.space.candidate import Candidate, canonical_hash
+from sweep.space.candidate_file import CandidateFile, PublishedRow
+from sweep.space.document import CandidatesDocument, Document, SearchDocument
+from sweep.space.domain import Options, Parameter, Primitive, Suggest
+from sweep.space.inverse import assignment_of
+from sweep.space.parts import OwnPart
 from sweep.space.possible import Analysis, analyse, overlapping_options, reason_of
 from sweep.space.problems import ImpossibleCandidate, Problem, SpaceError, show
-from sweep.space.tree import Group, build, canonical, parameters, resolve
+from sweep.space.tree import Branch, Group, Node, build, canonical, fixed, parameters, resolve, restricted
 
 _MOST_DRAWS = 10_000
-
-
+CANDIDATE = "candidate"
 _LAST_RESIZE = "architecture.output.upsampling"
 
 
@@ -28,22 +30,30 @@ class Space:
 
     Attributes:
         document: the whole file, typed.
-        text: the file's text, to be kept with what was found in it.
+        text: the file's text, to be kept with what was found in it; `sweep.space.load.parse_space` reads it again.
         file: its name, for messages.
         tree: architecture and recipe as plain data.
         architecture_analysis: possible and impossible combinations of the architecture.
         recipe_analysis: likewise of the recipe.
+        own: the parts of other packages that it names.
+        published: what reports say of candidates, by the value of the parameter ``candidate``; of a folder alone.
+        notes: what a person should be told who asked for this space, a sentence each.
     """
 
     document: Document
     text: str
     file: str
-    tree: Group
+    tree: Group | Branch
     architecture_analysis: Analysis
     recipe_analysis: Analysis
+    own: tuple[type[OwnPart], ...] = ()
+    published: Mapping[str, PublishedRow] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, document: Document, text: str, file: str) -> "Space":
+    def of(
+        cls, document: SearchDocument, text: str, file: str, own: tuple[type[OwnPart], ...] = ()
+    ) -> "Space":
         """Build and check a space.
 
         Raises:
@@ -53,12 +63,32 @@ class Space:
         architecture = build(document.architecture, "architecture")
         recipe = build(document.recipe, "recipe")
         tree = Group({"architecture": architecture, "recipe": recipe})
-        analyses = analyse(architecture, Architecture), analyse(recipe, Recipe)
-        space = cls(document, text, file, tree, *analyses)
-        problems = list(space._problems())
+        return cls(document, text, file, tree, analyse(architecture), analyse(recipe), own)._checked()
+
+    @classmethod
+    def of_candidates(
+        cls, document: CandidatesDocument, files: Mapping[str, CandidateFile], text: str, file: str
+    ) -> "Space":
+        """The space whose only parameter, ``candidate``, is the name of one of ``files``.
+
+        Raises:
+            SpaceError: two files are of one candidate, or an entry of ``start_from`` does not fit.
+        """
+        candidates = {name: files[name].candidate for name in sorted(files)}
+        options = {name: Group(_fields(candidate)) for name, candidate in candidates.items()}
+        tree = Branch(Parameter(CANDIDATE, Options(tuple(options))), options, Group({}))
+        architectures = {candidate.architecture_hash for candidate in candidates.values()}
+        recipes = {canonical_hash(candidate.recipe) for candidate in candidates.values()}
+        analyses = Analysis.of_possible(len(architectures)), Analysis.of_possible(len(recipes))
+        published = {name: row for name in candidates if (row := files[name].published)}
+        own = tuple(dict.fromkeys(part for name in candidates for part in files[name].own))
+        return cls(document, text, file, tree, *analyses, own=own, published=published)._checked()
+
+    def _checked(self) -> "Space":
+        problems = list(self._problems())
         if problems:
             raise SpaceError(problems)
-        return space
+        return self
 
     @property
     def name(self) -> str:
@@ -69,7 +99,7 @@ class Space:
     def hash(self) -> str:
         """Sixteen hexadecimal digits: the identity of what is searched and how trials are compared.
 
-        It covers architecture, recipe, target, export, constraints, rungs and max_epochs; equal for equal
+        It covers architecture, recipe, target, export, constraints, score, rungs and max_epochs; equal for equal
         spaces, however they were spelled. Name, description, number of trials, time limit, sampler, admission,
         finalists, start_from, warm_start and keep say how long and in which order to look, and are left out.
         """
@@ -81,6 +111,8 @@ class Space:
             "constraints": sorted(map(str, document.constraints)),
             "max_epochs": document.budget.max_epochs,
         }
+        if document.score is not None:
+            identity["score"] = document.score
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -150,6 +182,14 @@ class Space:
         except ValidationError as error:
             raise ImpossibleCandidate(reason_of(error), assignment) from None
 
+    def assignment_of(self, candidate: Candidate) -> Assignment:
+        """The complete assignment that spells ``candidate``: the inverse of `candidate`.
+
+        Raises:
+            SpaceError: it names the first key whose value this space cannot express.
+        """
+        return assignment_of(self.tree, candidate, self.file)
+
     def draw(self, suggest: Suggest) -> tuple[Assignment, Candidate]:
         """Sample until the candidate is possible.
 
@@ -202,11 +242,11 @@ class Space:
 
     def _impossible(self, part: str, analysis: Analysis) -> Iterator[Problem]:
         if not analysis.possible:
-            where = ", ".join(dict.fromkeys(p for c in analysis.combinations for p in c.choices)) or part
+            where = ", ".join(analysis.constrained) or part
             found = f"only impossible combinations ({analysis.reasons[0]})"
             yield Problem(self.file, where, found, "at least one possible combination")
             return
-        for path, value, reason in analysis.never_possible():
+        for path, value, reason in analysis.never_possible:
             found = f"{show(value)}, which is impossible with all the rest ({reason})"
             yield Problem(self.file, path, found, "values that some candidate can have")
 
@@ -215,7 +255,14 @@ class Space:
         yield from wrong
         if wrong:
             return
-        for analysis in (self.architecture_analysis, self.recipe_analysis):
-            if not analysis.allows(entry) and analysis.possible:
+        if isinstance(self.tree, Branch):
+            return
+        for part in self.tree.fields.values():
+            analysis = analyse(restricted(part, entry))
+            if not analysis.possible:
                 found = f"an impossible combination ({analysis.reasons[0]})"
                 yield Problem(self.file, where, found, "values that some candidate can have")
+
+
+def _fields(candidate: Candidate) -> Mapping[str, Node]:
+    return {part: fixed(value) for part, value in candidate.model_dump(mode="json").items()}

@@ -1,11 +1,12 @@
 """The search space as a tree of plain data, and the one walk over it that everything else is made of."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sweep.space import forms
 from sweep.space.domain import Condition, IntegerRange, Options, Parameter, Primitive, RealRange
+from sweep.space.parts import Frozen
 
 
 @dataclass(frozen=True)
@@ -17,9 +18,15 @@ class Fixed:
 
 @dataclass(frozen=True)
 class Group:
-    """A candidate model's keys."""
+    """Keys of a candidate model.
+
+    Attributes:
+        fields: what stands under each key that is given, in the model's order.
+        model: whose keys they are; None: of several models, as those that a branch's options share.
+    """
 
     fields: Mapping[str, "Node"]
+    model: type[Frozen] | None = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,8 @@ class Branch:
 
     def option(self, label: str) -> Group:
         """Everything that exists under ``label``."""
-        return Group({**self.options[label].fields, **self.shared.fields})
+        chosen = self.options[label]
+        return Group({**chosen.fields, **self.shared.fields}, chosen.model)
 
 
 Node = Fixed | Parameter | Group | Branch
@@ -53,7 +61,7 @@ def build(form: object, path: str, condition: Condition | None = None) -> Node:
     """
     match form:
         case forms.Group():
-            return _group(form.given(), path, condition)
+            return _group({**form.stated, **form.given()}, path, condition, form.candidate_model)
         case forms.Branch():
             return _branch(form, path, condition)
         case forms.Choose():
@@ -68,18 +76,53 @@ def build(form: object, path: str, condition: Condition | None = None) -> Node:
             raise TypeError(f"{path}: {type(form).__name__} is no form of the search-space language")
 
 
-def _group(given: Mapping[str, object], path: str, condition: Condition | None) -> Group:
-    return Group({key: build(form, f"{path}.{key}", condition) for key, form in given.items()})
+def fixed(value: object) -> Node:
+    """The tree of a value of which nothing is open: nested mappings of primitives."""
+    if isinstance(value, Mapping):
+        return Group({key: fixed(child) for key, child in value.items()})
+    if isinstance(value, Primitive):
+        return Fixed(value)
+    raise TypeError(f"{type(value).__name__} is no value of a candidate")
+
+
+def restricted_group(group: Group, assignment: Mapping[str, object]) -> Group:
+    """The part of a group in which the parameters have the values that a fitting ``assignment`` gives some."""
+    fields = {key: restricted(child, assignment) for key, child in group.fields.items()}
+    return replace(group, fields=fields)
+
+
+def restricted(node: Node, assignment: Mapping[str, object]) -> Node:
+    """The part of a space in which the parameters have the values that a fitting ``assignment`` gives some."""
+    match node:
+        case Parameter() if node.path in assignment:
+            return Fixed(node.domain.coerce(assignment[node.path]))
+        case Group():
+            return restricted_group(node, assignment)
+        case Branch() if node.parameter.path in assignment:
+            return restricted(node.option(str(assignment[node.parameter.path])), assignment)
+        case Branch():
+            options = {label: restricted_group(option, assignment) for label, option in node.options.items()}
+            return replace(node, options=options, shared=restricted_group(node.shared, assignment))
+        case _:
+            return node
+
+
+def _group(
+    given: Mapping[str, object], path: str, condition: Condition | None, model: type[Frozen] | None = None
+) -> Group:
+    return Group({key: build(form, f"{path}.{key}", condition) for key, form in given.items()}, model)
 
 
 def _branch(form: forms.Branch, path: str, condition: Condition | None) -> Branch:
     options: dict[str, Group] = {}
+    shared = form.shared()
     for label, option in form.options().items():
-        group = _group(option.given(), f"{path}.{label}", Condition(path, label))
+        stated = {key: value for key, value in option.stated.items() if key not in shared}
+        group = _group({**stated, **option.given()}, f"{path}.{label}", Condition(path, label))
         kind = {"kind": Fixed(label)} if form.by_kind else {}
-        options[label] = Group({**kind, **group.fields})
+        options[label] = Group({**kind, **group.fields}, option.candidate_model)
     parameter = Parameter(path, Options(tuple(options)), condition)
-    return Branch(parameter, options, _group(form.shared(), path, condition))
+    return Branch(parameter, options, _group(shared, path, condition))
 
 
 def parameters(node: Node) -> Iterator[Parameter]:

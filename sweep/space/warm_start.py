@@ -28,15 +28,24 @@ class FromFile(Form):
     file: Text = Field(description="The file's path, from the working directory.")
 
 
+class FromCandidates(Form):
+    """Candidate files, each as this space spells it."""
+
+    candidates: Text = Field(
+        description="A candidate file, a folder of them, or a bundled one of either by name, such as mai2022."
+    )
+
+
 def _source(value: Any) -> str | None:
     keys = value if isinstance(value, dict) else ()
-    return next((f"<{key}>" for key in ("preset", "sweep", "file") if key in keys), None)
+    return next((f"<{key}>" for key in ("preset", "sweep", "file", "candidates") if key in keys), None)
 
 
 WarmStart = Annotated[
     Annotated[FromPreset, Tag("<preset>")]
     | Annotated[FromSweep, Tag("<sweep>")]
-    | Annotated[FromFile, Tag("<file>")],
+    | Annotated[FromFile, Tag("<file>")]
+    | Annotated[FromCandidates, Tag("<candidates>")],
     Discriminator(_source),
-    Explain("{preset: NAME}, {sweep: NAME, top: N} or {file: PATH}"),
+    Explain("{preset: NAME}, {sweep: NAME, top: N}, {file: PATH} or {candidates: PATH}"),
 ]

@@ -2,15 +2,16 @@
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 from hypothesis import strategies as st
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 from space_documents import small_document
 
 from sweep.space import Assignment, Primitive, Space
-from sweep.space.candidate import Architecture, Recipe
+from sweep.space.candidate import Architecture, Frozen, Recipe
+from sweep.space.fields import own_base, submodels, without_none
 
 Draw = Any
 
@@ -21,29 +22,42 @@ def documents(draw: Draw, finite: bool) -> dict[str, Any]:
     document = copy.deepcopy(small_document())
     document["architecture"] = _mapping(draw, Architecture, finite)
     document["recipe"] = _mapping(draw, Recipe, finite)
+    document["teacher"] = {"candidate": "teacher.yaml"}
     return document
 
 
-def _mapping(draw: Draw, model: type[BaseModel], finite: bool) -> dict[str, Any]:
-    return {name: _form(draw, field, finite) for name, field in model.model_fields.items()}
+def _mapping(draw: Draw, model: type[Frozen], finite: bool) -> dict[str, Any]:
+    """Forms of all required keys and of some of the others."""
+    return {
+        name: _form(draw, field, finite)
+        for name, field in model.model_fields.items()
+        if not _only_own(field) and (field.is_required() or not draw(st.integers(0, 3)))
+    }
+
+
+def _only_own(field: FieldInfo) -> bool:
+    return own_base(field) is not None and not submodels(field)
 
 
 def _form(draw: Draw, field: FieldInfo, finite: bool) -> Any:
+    models = submodels(field)
     if field.discriminator:
-        return _union(draw, get_args(field.annotation), finite)
-    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-        return _submodel(draw, field.annotation, finite)
-    return _leaf(draw, field, finite)
+        return _union(draw, models, finite)
+    return _submodel(draw, models[0], finite) if models else _leaf(draw, field, finite)
 
 
-def _union(draw: Draw, members: tuple[type[BaseModel], ...], finite: bool) -> Any:
+def _union(draw: Draw, members: tuple[type[Frozen], ...], finite: bool) -> Any:
     chosen = draw(st.lists(st.sampled_from(members), min_size=1, unique=True))
     options = [_mapping(draw, member, finite) for member in chosen]
     if len(options) == 1 and draw(st.booleans()):
         return options[0]
     shared = {}
     common = set.intersection(*(set(option) for option in options)) - {"kind"}
-    alike = [k for k in common if len({str(m.model_fields[k].metadata) for m in chosen}) == 1]
+    alike = [
+        k
+        for k in common
+        if len({str((m.model_fields[k].annotation, m.model_fields[k].metadata)) for m in chosen}) == 1
+    ]
     if len(options) > 1 and alike and draw(st.booleans()):
         key = draw(st.sampled_from(sorted(alike)))
         shared = {key: options[0][key]}
@@ -51,19 +65,21 @@ def _union(draw: Draw, members: tuple[type[BaseModel], ...], finite: bool) -> An
     return {"choose": {option.pop("kind"): option for option in options}, **shared}
 
 
-def _submodel(draw: Draw, model: type[BaseModel], finite: bool) -> Any:
+def _submodel(draw: Draw, model: type[Frozen], finite: bool) -> Any:
     """A mapping, or a joint choice of two that differ in their first key, which is fixed in both."""
     one = _mapping(draw, model, finite)
-    key, field = next((k, f) for k, f in model.model_fields.items() if k != "kind")
-    if draw(st.integers(0, 3)):
+    required = [(k, f) for k, f in model.model_fields.items() if k != "kind" and f.is_required()]
+    if draw(st.integers(0, 3)) or not required:
         return one
+    key, field = required[0]
     values = draw(st.lists(_values(_leaf_schema(field)), min_size=2, max_size=2, unique=True))
     other = _mapping(draw, model, finite)
     return {"choose": {"one": {**one, key: values[0]}, "other": {**other, key: values[1]}}}
 
 
 def _leaf_schema(field: FieldInfo) -> dict[str, Any]:
-    annotation: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    present = without_none(field.annotation)
+    annotation: Any = Annotated[present, *field.metadata] if field.metadata else present
     return TypeAdapter(annotation).json_schema()
 
 
@@ -89,6 +105,8 @@ def _values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         return st.sampled_from(schema.get("enum", [schema.get("const")]))
     if schema["type"] == "boolean":
         return st.booleans()
+    if schema["type"] == "string":
+        return st.text("abc/", min_size=schema["minLength"], max_size=4)
     if schema["type"] == "integer":
         unit = schema.get("multipleOf", 1)
         return st.integers(-(-schema["minimum"] // unit), schema["maximum"] // unit).map(lambda n: n * unit)

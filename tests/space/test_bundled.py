@@ -10,9 +10,18 @@ from typing import Any
 import jsonschema
 import pytest
 from rich.console import Console
-from space_documents import put, small_document
+from space_documents import put, small_document, space_of
 
-from sweep.space import RandomSuggest, Space, bundled_spaces, json_schema, load_space, parse_space
+from sweep.space import (
+    RandomSuggest,
+    Space,
+    bundled_spaces,
+    candidate_schema,
+    json_schema,
+    load_space,
+    parse_space,
+)
+from sweep.space.bundled import bundled_folder, bundled_names
 from sweep.space.describe import describe
 from sweep.space.strict_yaml import read_yaml
 
@@ -63,9 +72,57 @@ def test_the_json_schema_accepts_every_bundled_space(validator: jsonschema.Draft
         validator.validate(read_yaml(path.read_bytes(), str(path)))
 
 
+def test_the_schema_of_candidates_accepts_every_bundled_one_and_nothing_open() -> None:
+    schema = candidate_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    names = [name for name in bundled_names() if name.startswith(("mai2022/", "teachers/"))]
+    for name in set(names) - {"mai2022/all"}:
+        content = read_yaml(bundled_folder().joinpath(f"{name}.yaml").read_bytes(), name)
+        validator.validate(content)
+        assert not validator.is_valid(put(content, "recipe.batch_size", {"choose": [8]}))
+    assert not validator.is_valid(read_yaml((FOLDER / "mai2022" / "all.yaml").read_bytes(), "all.yaml"))
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
+        ("architecture.encoder", {"kind": "ghostnet", "width": 1, "stages": {"int": [4, 6]}}),
+        ("architecture.encoder", {"kind": "mobilenetv2", "width": 1, "stages": 4, "stage2": {"kernel": 5}}),
+        (
+            "architecture.encoder",
+            {"choose": {"efficientnet_b0": {}, "ghostnet": {}}, "width": 1, "stages": 4},
+        ),
+        ("architecture.context", {"kind": "aspp", "width": 16, "dilation": {"int": [1, 3]}}),
+        ("architecture.context", {"choose": {"none": {}, "aspp": {"width": 16, "dilation": 1}}}),
+        ("architecture.decoder", {"kind": "light", "width": 8, "upsampling": "nearest"}),
+        ("architecture.output.inner", {"kind": "resize_to", "height": 48, "width": 64}),
+        ("recipe.loss", {"ssim": 1, "robust": {"float": [0, 1]}, "robust_alpha": {"choose": [1, 2]}}),
+        ("recipe.pretrained", {"kind": "timm", "model": {"choose": ["a", "b"]}}),
+        ("recipe.gradient_clip", {"float": [0.1, 10], "log": True}),
+        ("recipe.precision", {"choose": ["auto", "float32"]}),
+        ("recipe.augmentation.rotation", 15),
+        ("warm_start", [{"candidates": "mai2022"}]),
+    ],
+)
+def test_the_json_schema_offers_what_loading_takes(
+    validator: jsonschema.Draft202012Validator, path: str, value: object
+) -> None:
+    document = put(small_document(), path, value)
+    validator.validate(document)
+    assert space_of(document).name == "small"
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("architecture.encoder", {"kind": "ghostnet", "width": 1, "stages": 8}),
+        ("architecture.encoder", {"kind": "ghostnet", "width": 1, "stages": 4, "stage2": {"kernel": 4}}),
+        ("architecture.encoder", {"kind": "mobilenetv4", "width": 1, "stages": 4}),
+        ("architecture.context", None),
+        ("recipe.gradient_clip", None),
+        ("recipe.pretrained", {"kind": "timm"}),
+        ("warm_start", [{"candidate": "mai2022"}]),
         ("recipe.lerning_rate", 1),
         ("recipe.learning_rate", 0),
         ("recipe.learning_rate", None),
@@ -108,7 +165,7 @@ def test_bundled_spaces_are_found_by_name_and_by_path(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     names = sorted(path.stem for path in FOLDER.glob("*.yaml"))
-    assert list(bundled_spaces()) == names
+    assert list(bundled_spaces()) == sorted([*names, "mai2022/all"])
     by_name, by_path = load_space("mobilenetv3"), load_space("search_spaces/mobilenetv3.yaml")
     assert by_name.hash == by_path.hash == load_space(FOLDER / "mobilenetv3.yaml").hash
     assert by_name.text == (FOLDER / "mobilenetv3.yaml").read_text()

@@ -11,8 +11,7 @@ from sweep.space import SpaceError, load_space
 RATE = "a number above 0 up to 10, or {choose: [...]}, or {float: [low, high]}"
 DEPTH = "an integer from 1 up to 8, or {choose: [...]}, or {int: [low, high]}"
 OPTIMIZER = (
-    "{kind: adam, ...} or {kind: adamw, ...} or {kind: sgd, ...}, "
-    "or {choose: {adam, adamw, sgd}} with some of these"
+    "{kind: NAME, ...} with NAME one of adam, adamw, sgd, or {choose: {NAME: {...}, ...}} with some of these"
 )
 LABEL = "a label of letters, digits, _, + and -"
 
@@ -96,7 +95,21 @@ def test_a_wrong_integer_is_explained(value: object, where: str, found: str, all
             "a mapping with depth, kernel, expansion, squeeze_excite, ",
         ),
         ("architecture.input.height", {"int": [96, 128], "step": 8}, ".step", "8", "a multiple of 16"),
-        ("architecture.encoder.kind", "ghostnet", "", '"ghostnet"', "mobilenetv3"),
+        (
+            "architecture.decoder",
+            {"kind": "adds"},
+            "",
+            '{"kind": "adds"}',
+            "{kind: NAME, ...} with NAME one of add, concat, separable, collapsible, light, simple_fusion, "
+            "feature_fusion, package.module:Class (a subclass of sweep.space.decoders.OwnDecoder), or {choose: ",
+        ),
+        (
+            "architecture.encoder",
+            {"kind": "ghostnet", "width": 1, "stages": 4, "stage2": {"kernel": 4}},
+            ".stage2.kernel",
+            "4",
+            "3 or 5 or 7, or {choose: [...]}",
+        ),
         ("name", "a b", "", '"a b"', "up to 64 letters, digits, _, . and -, a letter or digit first"),
         ("budget.trials", 0, "", "0", "greater than or equal to 1"),
         ("budget.time", 600, "", "600", "a duration above zero such as 90s, 10m, 2h or 1h30m"),
@@ -143,7 +156,7 @@ def test_a_wrong_integer_is_explained(value: object, where: str, found: str, all
             [{"url": "x"}],
             ".0",
             '{"url": "x"}',
-            "{preset: NAME}, {sweep: NAME, top: N} or {file: PATH}",
+            "{preset: NAME}, {sweep: NAME, top: N}, {file: PATH} or {candidates: PATH}",
         ),
         ("warm_start", [{"sweep": "a", "top": 0}], ".0.top", "0", "greater than or equal to 1"),
         (
@@ -238,12 +251,15 @@ def test_unknown_and_missing_keys_are_reported_together() -> None:
     document = small_document()
     document["recipe"]["lerning_rate"] = document["recipe"].pop("learning_rate")
     del document["budget"]
-    keys = "optimizer, learning_rate, schedule, loss, augmentation, batch_size, quantization"
+    keys = (
+        "optimizer, learning_rate, schedule, loss, augmentation, batch_size, quantization, pretrained, "
+        "distillation, gradient_clip, precision"
+    )
     assert problems_of(document) == [
-        f"small.yaml: recipe.learning_rate: found nothing; allowed: {RATE}",
-        f"small.yaml: recipe.lerning_rate: found an unknown key; allowed: {keys} (did you mean learning_rate?)",
         "small.yaml: budget: found nothing; "
         "allowed: When a sweep ends: a mapping with trials, max_epochs and time.",
+        f"small.yaml: recipe.learning_rate: found nothing; allowed: {RATE}",
+        f"small.yaml: recipe.lerning_rate: found an unknown key; allowed: {keys} (did you mean learning_rate?)",
     ]
 
 
@@ -290,7 +306,7 @@ def test_a_recipe_without_any_loss_is_an_error() -> None:
     document = put(small_document(), "recipe.loss", {"silog": 0, "silog_lambda": 1, "gradient": 0, "l1": 0})
     (line,) = problems_of(document)
     assert line.startswith(
-        "small.yaml: recipe: found only impossible combinations (silog, gradient and l1 are all 0"
+        "small.yaml: recipe: found only impossible combinations (silog, gradient, l1, l2, si_rmse, "
     )
 
 
@@ -349,11 +365,14 @@ def test_a_first_trial_that_cannot_exist_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("nope.yaml", "nope.yaml: found no such file; allowed: a YAML file, or a bundled space: mobilenetv3"),
+        (
+            "nope.yaml",
+            "nope.yaml: found no such file; allowed: a YAML file, or a bundled space: efficientnet, ",
+        ),
         ("mobilenetv2", "(did you mean mobilenetv3?)"),
         ("/nowhere/mobilenetv3.yaml", "/nowhere/mobilenetv3.yaml: found no such file"),
         ("a\0b", "a\\x00b: found a file that cannot be read (embedded null byte); allowed: a YAML file"),
-        (".", ".: found a directory; allowed: a YAML file"),
+        (".", ".: found no candidate; allowed: a folder with candidates' YAML files"),
     ],
 )
 def test_a_file_that_is_not_there_is_explained(path: str, expected: str) -> None:

@@ -25,6 +25,7 @@ from sweep.space import (
     SpaceError,
     parse_space,
 )
+from sweep.space.possible import assignments
 
 SLOW_TO_DRAW = settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=25)
 
@@ -182,20 +183,34 @@ def test_only_parameters_whose_choice_is_open_are_asked_for(document: dict[str, 
 
 
 @SLOW_TO_DRAW
-@given(documents(finite=True))
-def test_the_number_of_architectures_is_that_of_trying_them_all(document: dict[str, Any]) -> None:
-    document["recipe"] = small_document()["recipe"] | {"learning_rate": 1e-3}
+@given(documents(finite=True), st.sampled_from(["architecture", "recipe"]))
+def test_what_is_counted_is_what_trying_them_all_finds(document: dict[str, Any], part: str) -> None:
+    """Distinct candidates on the one side; assignments that make none on the other."""
+    other = "recipe" if part == "architecture" else "architecture"
+    document[other] = small_document()[other]
+    if part == "architecture":
+        document["recipe"]["learning_rate"] = 1e-3
     space = loaded(document)
-    assume(space.architecture_analysis.total <= 2000)
-    assignments = list(every_assignment(space))
-    assert len(assignments) == space.architecture_analysis.total
-    hashes = set()
-    for assignment in assignments:
+    analysis = space.architecture_analysis if part == "architecture" else space.recipe_analysis
+    assume(assignments(space.tree) <= 2000)
+    hashes, impossible = set(), 0
+    for assignment in every_assignment(space):
         try:
-            hashes.add(space.candidate(assignment).architecture_hash)
+            hashes.add(space.candidate(assignment).hash)
         except ImpossibleCandidate:
-            continue
-    assert space.architectures() == len(hashes)
+            impossible += 1
+    assert (analysis.possible, analysis.impossible) == (len(hashes), impossible)
+
+
+@SLOW_TO_DRAW
+@given(documents(finite=False), st.integers(0, 2**32))
+def test_a_candidate_of_the_space_leads_back_to_an_assignment_that_spells_it(
+    document: dict[str, Any], seed: int
+) -> None:
+    space = loaded(document)
+    _, candidate = space.draw(RandomSuggest(seed))
+    again = space.assignment_of(Candidate.model_validate(candidate.model_dump(mode="json")))
+    assert space.candidate(again) == candidate
 
 
 def test_impossible_architectures_are_not_counted() -> None:
@@ -298,6 +313,8 @@ def test_defaults_are_stated_values() -> None:
         "finalists": {"top": 3, "rounds": 4},
         "warm_start": (),
         "start_from": (),
+        "teacher": None,
+        "score": None,
         "keep": 5,
     }
 
