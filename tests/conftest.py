@@ -9,7 +9,7 @@ import pytest
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-# Started in the background by a shell, these tests would ignore Ctrl-C, and every program that they start with them.
+# Started in the background by a shell, these tests would ignore Ctrl-C, and so would every program they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

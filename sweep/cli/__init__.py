@@ -13,6 +13,7 @@ from sweep.cli import (
     manage_commands,
     result_commands,
     run_commands,
+    show_commands,
     space_commands,
     system_commands,
 )
@@ -29,6 +30,7 @@ for module in (
     manage_commands,
     control_commands,
     space_commands,
+    show_commands,
     result_commands,
     judge_commands,
     inspect_commands,

@@ -9,6 +9,21 @@ from typing import NoReturn
 
 import typer
 
+from sweep.usage import UsageError
+
+__all__ = [
+    "BAD_INPUT",
+    "EXIT_CODES",
+    "FAILURE",
+    "INTERRUPTED",
+    "TERMINATED",
+    "UsageError",
+    "exit_code",
+    "explain",
+    "explained_errors",
+    "fail",
+]
+
 BAD_INPUT = 2
 """Exit code when the person must change something: a file, an option, an address."""
 
@@ -23,7 +38,7 @@ TERMINATED = 143
 
 # Named rather than imported: importing all of them would make `sweep score` take seconds.
 EXIT_CODES = {
-    "sweep.cli.errors.UsageError": BAD_INPUT,
+    "sweep.usage.UsageError": BAD_INPUT,
     "sweep.space.problems.SpaceError": BAD_INPUT,
     "sweep.data.dataset.DatasetError": BAD_INPUT,
     "sweep.engine.run.RunError": BAD_INPUT,
@@ -39,14 +54,11 @@ EXIT_CODES = {
     "sweep.engine.ray_cluster.RayUnavailable": FAILURE,
     "sweep.engine.ray_cluster.AttemptTooLarge": BAD_INPUT,
     "sweep.search.samplers.SamplerRefused": BAD_INPUT,
+    "sweep.judging.own_score.ScoreError": BAD_INPUT,
     "device_farm.types.FarmError": FAILURE,
     "mlflow.exceptions.MlflowException": FAILURE,
     "builtins.OSError": FAILURE,
 }
-
-
-class UsageError(Exception):
-    """A wrong call of the command line; the message names what was found and what is allowed."""
 
 
 class _Terminated(BaseException):

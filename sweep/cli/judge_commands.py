@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sweep.cli.arguments import DataOption, FarmOption, check_data_folder, check_farm_address
+from sweep.cli.arguments import DataOption, FarmOption, check_data, check_farm_address
 from sweep.cli.errors import UsageError, explained_errors
 from sweep.cli.progress import data_progress
 
@@ -67,7 +67,7 @@ def evaluate(
 
     with explained_errors():
         check_model_file(model)
-        check_data_folder(data)
+        check_data(data)
         check_farm_address(farm)
         target = _target(runtime, threads, delegate)
         with data_progress(Console(stderr=True)) as progress:

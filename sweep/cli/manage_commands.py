@@ -80,7 +80,8 @@ def compare(
 
     Says whether their scores compare at all, and if so which is better, at equal cost too.
     """
-    from sweep.lifecycle import read_journal
+    from sweep.engine.own_code import find_score_again
+    from sweep.lifecycle import read_journal, replay
     from sweep.report.compare import compare as compare_sweeps
     from sweep.report.compare import comparison_json
     from sweep.report.compare_view import comparison_view
@@ -91,6 +92,7 @@ def compare(
         for name, records in journals:
             if not records:
                 raise UsageError(f"sweep {name} never started: there is nothing to compare")
+            find_score_again(replay((record.time, record.event) for record in records[:1]).started)
         comparison = compare_sweeps(journals[0], journals[1])
         if as_json:
             typer.echo(json.dumps(comparison_json(comparison), indent=2))

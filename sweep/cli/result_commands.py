@@ -22,12 +22,13 @@ from sweep.cli.arguments import (
     sweep_names,
 )
 from sweep.cli.errors import UsageError, explained_errors
-from sweep.cli.run_settings import checked_stores
+from sweep.engine.checks import checked_stores
 
 if TYPE_CHECKING:
     from sweep.lifecycle import Trial
     from sweep.lifecycle.events import TrialCompleted
     from sweep.lifecycle.exports import ExportRecord
+    from sweep.report.score_label import ScoreLabel
 
 
 def register(app: typer.Typer) -> None:
@@ -47,11 +48,13 @@ def leaderboard(
     Trials whose order is not significant share a rank. Of a sweep that retrained winners, the figures on
     held-out data stand apart. The challenge's published results stand below, for orientation.
     """
+    from sweep.engine.own_code import find_score_again
     from sweep.lifecycle import read_state
     from sweep.report.leaderboard import leaderboard_json, leaderboard_table
 
     with explained_errors():
         state = read_state(existing_sweep(runs, name))
+        find_score_again(state.started)
         if as_json:
             typer.echo(json.dumps(leaderboard_json(state), indent=2))
         else:
@@ -74,21 +77,28 @@ def best(
 
     Where a sweep exports each network to several files, it is the one whose score counts; --variant names another.
     """
+    from sweep.engine.own_code import find_score_again
     from sweep.lifecycle import read_state
+    from sweep.report.rows import scoring_of
+    from sweep.report.score_label import label_in
     from sweep.search.finalists import standing
 
     with explained_errors():
         directory = existing_sweep(runs, name)
-        trial = next(iter(standing(read_state(directory))), None)
+        state = read_state(directory)
+        find_score_again(state.started)
+        trial = next(iter(standing(state, scoring_of(state))), None)
         if trial is None or trial.completion is None:
             raise UsageError(f"sweep {name} has no complete trial yet; see: sweep leaderboard {name}")
         check_output_file("--output", output)
-        file, figures = _file_of(trial, trial.completion, variant)
+        file, figures = _file_of(trial, trial.completion, variant, label_in(state))
         copy_whole(directory / file, output.resolve())
         typer.echo(f"{output}: trial {trial.number}, {figures}")
 
 
-def _file_of(trial: "Trial", completion: "TrialCompleted", variant: str | None) -> tuple[str, str]:
+def _file_of(
+    trial: "Trial", completion: "TrialCompleted", variant: str | None, label: "ScoreLabel"
+) -> tuple[str, str]:
     """Path and figures of the trial's file: the one that counts, or the best of ``variant``."""
     from sweep.lifecycle.exports import records_of, winner_of
     from sweep.report.exports import best_of_variant, variants_of
@@ -96,16 +106,18 @@ def _file_of(trial: "Trial", completion: "TrialCompleted", variant: str | None) 
     records = records_of(completion.exports)
     if variant is None or (variant == "fp32" and not records):
         winner = winner_of(records)
-        figures = (completion.final_score, completion.latency_ms, completion.metrics["si_rmse"])
+        si_rmse: float | None = completion.metrics["si_rmse"]
+        figures = (completion.final_score, completion.latency_ms, si_rmse)
         name = "" if winner is None else f"{_setting(winner)}, "
-        return completion.files["tflite"], f"{name}{_spelled(*figures)}"
+        return completion.files["tflite"], f"{name}{_spelled(label, *figures)}"
     found = best_of_variant(records, variant)
-    if found is None or not (found.tflite and found.latency_ms and found.final_score):
+    if found is None or found.tflite is None or found.latency_ms is None or found.final_score is None:
         allowed = ", ".join(variants_of(records)) or "fp32"
         raise UsageError(
             f"--variant: found {variant!r}; trial {trial.number} has a working file of: {allowed}"
         )
-    return found.tflite, f"{_setting(found)}, {_spelled(found.final_score, found.latency_ms, found.si_rmse)}"
+    figures = (found.final_score, found.latency_ms, found.si_rmse)
+    return found.tflite, f"{_setting(found)}, {_spelled(label, *figures)}"
 
 
 def _setting(record: "ExportRecord") -> str:
@@ -114,9 +126,10 @@ def _setting(record: "ExportRecord") -> str:
     return f"{record.variant} with {record.output_upsampling} upsampling at {threads}, {delegate}"
 
 
-def _spelled(final_score: float, latency_ms: float, si_rmse: float | None) -> str:
+def _spelled(label: "ScoreLabel", value: float, latency_ms: float, si_rmse: float | None) -> str:
     accuracy = "" if si_rmse is None else f", si-RMSE {si_rmse:.4f}"
-    return f"Final Score {final_score:.2f}, {latency_ms:.2f} ms{accuracy}"
+    text = label.text(value) if label.is_own else f"{value:.2f}"
+    return f"{label.name} {text}, {latency_ms:.2f} ms{accuracy}"
 
 
 def ui(

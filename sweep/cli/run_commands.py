@@ -7,21 +7,23 @@ from typing import Annotated
 import typer
 
 from sweep.cli.arguments import (
+    DATA_METAVAR,
     ArtifactsOption,
     DataOption,
     FarmOption,
     MlflowOption,
     NameArgument,
     RunsOption,
-    check_data_folder,
+    check_data,
     check_farm_address,
     check_ray_address,
-    free_name,
 )
 from sweep.cli.errors import explained_errors
 from sweep.cli.run_execution import execute
-from sweep.cli.run_settings import checked_stores, finalizing, resumed, seconds
-from sweep.cli.space_commands import SpaceArgument
+from sweep.cli.run_settings import chosen_target, finalizing, resumed
+from sweep.cli.space_commands import ImportOption, SpaceArgument, tell
+from sweep.engine.checks import checked_stores, seconds
+from sweep.engine.launch import Asked, planned
 
 TimeOption = Annotated[
     str | None, typer.Option("--time", metavar="TIME", help="Wall-clock limit, such as 10m or 1h30m.")
@@ -55,8 +57,16 @@ LookaheadOption = Annotated[
         help="Candidates measured ahead of training.  [default: as many as trainings or devices, the larger]",
     ),
 ]
+RuntimeOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="For a folder: the runtime to measure on."),
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="For a folder: interpreter threads.")
+]
+DelegateOption = Annotated[str | None, typer.Option(metavar="NAME", help="For a folder: xnnpack or none.")]
 ShipOption = Annotated[
-    bool, typer.Option("--ship-code", help="Send this program's code to the nodes of --ray-address.")
+    bool, typer.Option("--ship-code", help="Send this code to the nodes of --ray-address.")
 ]
 
 
@@ -76,9 +86,19 @@ def run(
     ] = None,
     max_epochs: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Epochs of a full training.  [default: the space's]"),
+        typer.Option(
+            "--max-epochs",
+            "--epochs",
+            metavar="N",
+            min=1,
+            help="Epochs of a full training; of a folder 6.",
+        ),
     ] = None,
     time_limit: TimeOption = None,
+    runtime: RuntimeOption = None,
+    threads: ThreadsOption = None,
+    delegate: DelegateOption = None,
+    import_from: ImportOption = None,
     name: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The sweep's name.  [default: the space's and a number]"),
@@ -96,36 +116,34 @@ def run(
 ) -> None:
     """Search for the best network.
 
-    Proposes, trains, exports, measures and judges networks, and logs every trial in MLflow. Ctrl-C ends the
-    sweep cleanly; `sweep resume NAME` goes on with it.
+    Proposes, trains, exports, measures and judges networks, and logs every trial in MLflow. Of a folder, each
+    candidate is tried once. Ctrl-C ends the sweep cleanly; `sweep resume NAME` goes on with it.
     """
     started_at = time.monotonic()
     with explained_errors():
-        from sweep.engine.settings import Compute, RunSettings
-        from sweep.engine.starts import first_trials
-        from sweep.search.samplers import check_sampler
-        from sweep.space import load_space
-
-        check_data_folder(data)
-        check_farm_address(farm)
-        check_ray_address(ray_address)
-        limits = {"trials": trials, "max_epochs": max_epochs, "time_s": seconds(time_limit)}
-        chosen = load_space(space).with_budget(**limits)
-        check_sampler(chosen, chosen.document.sampler)
-        settings = RunSettings(
-            name=free_name(runs, name, chosen.name),
-            runs=runs,
+        asked = Asked(
             space=Path(space),
-            data=data.resolve() if data else None,  # so that a resume from another folder finds it
+            runs=runs,
+            target=chosen_target(runtime, threads, delegate),
+            import_from=tuple(import_from or ()),
+            name=name,
+            data=data,
             farm=farm,
-            trials=chosen.document.budget.trials,
-            time_s=chosen.document.budget.time_s,
+            trials=trials,
+            epochs=max_epochs,
+            time_limit=time_limit,
             seed=seed,
-            keep=chosen.document.keep,
-            compute=Compute(ray_address, cpus_per_trial, gpus_per_trial, lookahead, ship_code),
-            starts=first_trials(chosen, runs),
-            stores=checked_stores(runs, mlflow_uri, mlflow_artifacts, optuna_storage),
+            ray_address=ray_address,
+            cpus_per_trial=cpus_per_trial,
+            gpus_per_trial=gpus_per_trial,
+            lookahead=lookahead,
+            ship_code=ship_code,
+            mlflow_uri=mlflow_uri,
+            mlflow_artifacts=mlflow_artifacts,
+            optuna_storage=optuna_storage,
         )
+        settings, chosen = planned(asked)
+        tell(chosen.notes)
         execute(settings, chosen, started_at, resume=False)
 
 
@@ -178,7 +196,8 @@ def finalize(
     ] = None,
     seeds: Annotated[int, typer.Option(metavar="S", min=1, help="Trainings of each, with other seeds.")] = 1,
     data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Data with a test/ split.  [default: the sweep's]")
+        str | None,
+        typer.Option(metavar=DATA_METAVAR, help="Data with a test split.  [default: the sweep's]"),
     ] = None,
     farm: Annotated[
         str | None,
@@ -200,11 +219,11 @@ def finalize(
     """
     started_at = time.monotonic()
     with explained_errors():
-        check_data_folder(data)
+        found = check_data(data)
         check_farm_address(farm)
         check_ray_address(ray_address)
         asked = {
-            "data": data.resolve() if data else None,
+            "data": found,
             "farm": farm,
             "time_s": seconds(time_limit),
             "compute": (ray_address, cpus_per_trial, gpus_per_trial),

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sweep.cli.arguments import RunsOption, check_farm_address, check_output_file
+from sweep.cli.arguments import DATA_HELP, DATA_METAVAR, RunsOption, check_farm_address, check_output_file
 from sweep.cli.errors import UsageError, explained_errors
 from sweep.cli.progress import data_progress
 
@@ -44,12 +44,7 @@ def doctor(
 
 
 def data(
-    directory: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="DIR", help="Images and depth in the challenge's layout.  [default: generated demo data]"
-        ),
-    ] = None,
+    address: Annotated[str | None, typer.Argument(metavar=DATA_METAVAR, help=DATA_HELP)] = None,
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Draw some pairs to this file.")
     ] = None,
@@ -59,14 +54,16 @@ def data(
     import cv2
 
     from sweep.data import contact_sheet, default_cache, prepare_dataset
+    from sweep.engine.own_code import make_importable
 
     console = Console()
     with explained_errors():
         if picture is not None:
             _check_picture(picture)
+        make_importable((Path(),))  # a source of one's own may lie here
         with data_progress(console) as progress:
-            dataset = prepare_dataset(directory, default_cache(), progress)
-        kind = "demo data: generated, never the challenge's" if dataset.is_demo else str(directory)
+            dataset = prepare_dataset(address, default_cache(), progress)
+        kind = "demo data: generated, never the challenge's" if dataset.is_demo else str(address)
         console.print(
             f"{dataset.name} ({kind}): {len(dataset.train.names)} training pairs, "
             f"{len(dataset.validation.names)} validation pairs, fingerprint {dataset.fingerprint}",

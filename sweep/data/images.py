@@ -41,6 +41,20 @@ def decode_depth(data: bytes) -> NDArray[np.uint16]:
     return image.astype(np.uint16, copy=False)
 
 
+def checked_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The same array. Raises ImageError unless it is (H, W, 3) uint8 with pixels."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ImageError(f"found {image.shape} {image.dtype}, expected (H, W, 3) uint8")
+    return image
+
+
+def checked_depth(image: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """The same array. Raises ImageError unless it is (H, W) uint16 with pixels."""
+    if image.dtype != np.uint16 or image.ndim != 2 or not image.size:
+        raise ImageError(f"found {image.shape} {image.dtype}, expected (H, W) uint16 in millimetres")
+    return image
+
+
 def _decode(data: bytes) -> NDArray[np.uint8 | np.uint16]:
     flags = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
     try:

@@ -24,6 +24,9 @@ class AttemptFiles(Protocol):
     def start_checkpoint(self) -> AbstractContextManager[Path | None]:
         """A context that holds the training state to start from, None at the beginning of a training."""
 
+    def teacher(self, path: str) -> AbstractContextManager[Path]:
+        """A context that holds the teacher's checkpoint, which is ``path`` on the driver's machine."""
+
     def save(self, epoch: int, write: Callable[[Path], None]) -> str:
         """Have ``write`` make the training state after ``epoch``; durable for the driver on return.
 
@@ -67,6 +70,11 @@ class SharedFiles:
         """See `AttemptFiles`."""
         yield None if self._spec.checkpoint is None else Path(self._spec.checkpoint)
 
+    @contextmanager
+    def teacher(self, path: str) -> Iterator[Path]:
+        """See `AttemptFiles`."""
+        yield Path(path)
+
     def save(self, epoch: int, write: Callable[[Path], None]) -> str:
         """See `AttemptFiles`."""
         path = Checkpoints(Path(self._spec.checkpoint_directory)).of(epoch)
@@ -105,9 +113,18 @@ class ShippedFiles:
         if self._spec.checkpoint is None:
             yield None
             return
+        with self._fetched(self._spec.checkpoint) as copy:
+            yield copy
+
+    def teacher(self, path: str) -> AbstractContextManager[Path]:
+        """See `AttemptFiles`."""
+        return self._fetched(path)
+
+    @contextmanager
+    def _fetched(self, path: str) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="depth-sweep-") as folder:
-            copy = Path(folder) / Path(self._spec.checkpoint).name
-            self._station.fetch(self._spec.checkpoint, copy)
+            copy = Path(folder) / Path(path).name
+            self._station.fetch(path, copy)
             yield copy
 
     def save(self, epoch: int, write: Callable[[Path], None]) -> str:

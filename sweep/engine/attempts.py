@@ -10,15 +10,18 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
 from sweep.engine.attempt_files import attempt_files
-from sweep.engine.attempt_spec import AttemptSpec
+from sweep.engine.attempt_spec import AttemptSpec, TeacherSpec
 from sweep.engine.files import DISK_FULL
 from sweep.engine.quiet import QuietHost
 from sweep.engine.shipping import Home
+
+if TYPE_CHECKING:
+    from sweep.models.pretrained import PretrainedReport
 
 
 class StopRequested(Exception):
@@ -42,7 +45,8 @@ class AttemptTrainable(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Train one epoch; the result says ``epoch`` with its figures, or ``failure`` and ``reason``.
 
-        ``failure`` is one of stopped, disk_full, unusable (the node, for every attempt), diverged, crashed.
+        ``failure`` is one of stopped, disk_full, unusable (the node, for every attempt), infeasible (the
+        candidate), diverged, crashed. ``pretrained`` says what became of the weights that training began with.
         """
         if self._failure is not None:
             return self._failure
@@ -72,6 +76,7 @@ class AttemptTrainable(tune.Trainable):
 
         if spec.use_gpu and not torch.cuda.is_available():
             raise UnusableNode(_no_gpu(torch.__version__))
+        device = torch.device("cuda" if spec.use_gpu else "cpu")
         dataset = load_dataset(self._files.dataset())
         with self._files.start_checkpoint() as checkpoint:
             trainer = Trainer(
@@ -79,13 +84,24 @@ class AttemptTrainable(tune.Trainable):
                 dataset,
                 max_epochs=spec.max_epochs,
                 seed=spec.seed,
-                device=torch.device("cuda" if spec.use_gpu else "cpu"),
+                device=device,
                 threads=spec.threads,
+                teacher=self._load_teacher(spec.teacher, device),
                 on_step=self._step,
             )
             if checkpoint is not None:
                 trainer.restore(checkpoint)
         return trainer
+
+    def _load_teacher(self, teacher: TeacherSpec | None, device: Any) -> Any:
+        if teacher is None:
+            return None
+        from sweep.space.candidate import Candidate
+        from sweep.training.teacher import load_teacher
+
+        architecture = Candidate.model_validate(teacher.candidate).architecture
+        with self._files.teacher(teacher.checkpoint) as path:
+            return load_teacher(architecture, path, device)
 
     @contextmanager
     def _step(self) -> Iterator[None]:
@@ -99,7 +115,9 @@ class AttemptTrainable(tune.Trainable):
 
     def _train_epoch(self) -> dict[str, Any]:
         report = self._trainer.train_epoch()
+        loaded = self._trainer.pretrained
         return {
+            **({} if loaded is None else {"pretrained": _summary(loaded)}),
             "epoch": report.epoch,
             "train_loss": report.train_loss,
             "si_rmse": report.si_rmse,
@@ -128,18 +146,34 @@ def _no_gpu(torch_version: str) -> str:
 
 def _failure_of(error: Exception) -> dict[str, Any]:
     """The last result of an attempt that ended with ``error``."""
-    from sweep.training.trainer import Diverged
+    from sweep.models.pretrained_sources import PretrainedError
+    from sweep.training.progress import Diverged
 
     if isinstance(error, StopRequested):
         return _failure("stopped", "")
     if isinstance(error, UnusableNode):
         return _failure("unusable", str(error))
+    if isinstance(error, PretrainedError):
+        return _failure("infeasible", str(error))
     if isinstance(error, Diverged):
         return _failure("diverged", str(error))
     cause = error if isinstance(error, OSError) else error.__cause__
     if isinstance(cause, OSError) and cause.errno in DISK_FULL:
         return _failure("disk_full", f"node {os.uname().nodename}: {error}")
     return _failure("crashed", "".join(traceback.format_exception(error, limit=-8)))
+
+
+def _summary(report: "PretrainedReport") -> str:
+    """What became of pretrained weights, in a line."""
+    counts = {
+        "loaded": report.loaded,
+        "missing": report.missing,
+        "of another shape": report.mismatched,
+        "without a place": report.unexpected,
+        "of later layers": report.dropped,
+    }
+    said = ", ".join(f"{len(names)} {what}" for what, names in counts.items() if names)
+    return f"{report.source}: tensors {said}"
 
 
 def _failure(kind: str, reason: str) -> dict[str, Any]:

@@ -8,20 +8,22 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from typing import Any, Literal, Protocol
 
 from sweep.engine import control
-from sweep.engine.attempt_spec import AttemptSpec
+from sweep.engine.attempt_spec import TEACHER, AttemptResources, AttemptSpec, attempt_spec
 from sweep.engine.ledger import Ledger
+from sweep.engine.losses import given_up
 from sweep.engine.settings import Workplace
-from sweep.judging.score import final_score
+from sweep.engine.teaching import Teaching
 from sweep.lifecycle import SweepState, Trial, TrialState
 from sweep.lifecycle.events import (
     AttemptEnded,
     AttemptStarted,
     EpochTrained,
+    PretrainedLoaded,
     SweepEnded,
     TrialFailed,
     TrialInfeasible,
@@ -30,12 +32,8 @@ from sweep.lifecycle.events import (
     TrialsAdded,
 )
 from sweep.search import OUT_OF_TIME, Attempt, Planner, Proposes, Verdict
+from sweep.space.chosen_teacher import ChosenTeacher
 
-MAX_CRASHES = 2
-"""Attempts of a trial that may crash before the trial has failed."""
-
-MAX_LOSSES = 5
-"""Attempts in a row that may be lost without one more epoch before the trial has failed: it may be the cause."""
 NEEDS_A_PERSON = ("disk_full", "unusable")
 """Failures that only a person can mend: no room on the disk, a GPU that torch does not see."""
 
@@ -63,14 +61,6 @@ class StagesPort(Protocol):
         """Start and record nothing more."""
 
 
-@dataclass(frozen=True)
-class AttemptResources:
-    """What each attempt trains with."""
-
-    threads: int
-    use_gpu: bool
-
-
 class Driver:
     """Runs one sweep to its end; its `next_attempt` gets things going; `conclude` and `end` it."""
 
@@ -85,8 +75,12 @@ class Driver:
         deadline: float | None,
         now: Callable[[], float] = time.monotonic,
         slots: Callable[[], int] | None = None,
+        teacher: ChosenTeacher | None = None,
     ) -> None:
-        """``slots`` says how many attempts fit now, where that may change; None: the planner's limit holds."""
+        """``slots`` says how many attempts fit now, where that may change; None: the planner's limit holds.
+
+        ``teacher`` is ready before any trial trains.
+        """
         self._ledger = ledger
         self._planner = planner
         self._proposer = proposer
@@ -95,6 +89,9 @@ class Driver:
         self._deadline = deadline
         self._now = now
         self._slots = slots
+        self._teaching = Teaching(
+            teacher, ledger, workplace, resources, on_fatal=lambda reason: self.stop("error", reason)
+        )
         self._stages: StagesPort | None = None
         self._asked_at = -math.inf
         self._idle_since: tuple[SweepState | None, float] = (None, 0.0)
@@ -161,19 +158,32 @@ class Driver:
                 return Idle.NOW
             self._follow_cluster()
             self._stop_trials()
-            attempt = self._planner.next_attempt(self._ledger.state, self._remaining_s())
-            if attempt is None:
+            spec = self._next_spec()
+            if spec is None:
                 self.pump()
-                attempt = self._planner.next_attempt(self._ledger.state, self._remaining_s())
-            if attempt is not None:
-                spec = self._start(attempt)
+                spec = self._next_spec()
+            if spec is not None:
                 self.pump()  # the next candidate is measured while this one trains
                 return spec
-            if self._planner.is_over(self._ledger.state, self._remaining_s()):
+            if self._is_over():
                 return Idle.FOREVER
             self._keep_deadline()
             self._idle_since = (self._ledger.state, self._now())
             return Idle.NOW
+
+    def _next_spec(self) -> AttemptSpec | None:
+        """The next attempt, recorded as started: the teacher's before any trial's."""
+        if self._teaching.is_missing:
+            spec = self._teaching.next_attempt() if self.has_time else None
+            if spec is not None or self._teaching.is_missing:
+                return spec
+        attempt = self._planner.next_attempt(self._ledger.state, self._remaining_s())
+        return None if attempt is None else self._start(attempt)
+
+    def _is_over(self) -> bool:
+        if self._teaching.is_under_way or (self._teaching.is_missing and self.has_time):
+            return False
+        return self._planner.is_over(self._ledger.state, self._remaining_s())
 
     def _answer_requests(self) -> None:
         """Carry out what people asked of this sweep since the last look, a second ago at least."""
@@ -201,17 +211,20 @@ class Driver:
     def on_result(self, spec: AttemptSpec, result: Mapping[str, Any]) -> None:
         """Record what an attempt reported: an epoch, or a failure and its kind."""
         with self._deciding():
-            if not self._is_under_way(spec):
-                return
-            trial = self._ledger.state.trials[spec.trial]
-            if "failure" in result:
-                self._on_failure(trial, str(result["failure"]), str(result["reason"]))
-            elif not (math.isfinite(result["si_rmse"]) and math.isfinite(result["train_loss"])):
-                reason = f"epoch {result['epoch']}: si-RMSE {result['si_rmse']}, loss {result['train_loss']}"
-                self._ledger.record(TrialFailed(trial.number, reason))
-            else:
-                self._on_epoch(trial, result)
+            if spec.trial == TEACHER:
+                self._teaching.on_result(spec, result)
+            elif self._is_under_way(spec):
+                self._on_trial_result(self._ledger.state.trials[spec.trial], result)
         self.pump()
+
+    def _on_trial_result(self, trial: Trial, result: Mapping[str, Any]) -> None:
+        if "failure" in result:
+            self._on_failure(trial, str(result["failure"]), str(result["reason"]))
+        elif not (math.isfinite(result["si_rmse"]) and math.isfinite(result["train_loss"])):
+            reason = f"epoch {result['epoch']}: si-RMSE {result['si_rmse']}, loss {result['train_loss']}"
+            self._ledger.record(TrialFailed(trial.number, reason))
+        else:
+            self._on_epoch(trial, result)
 
     def on_lost(self, spec: AttemptSpec, reason: str) -> None:
         """Record that the attempt's process or node went away without a word."""
@@ -258,6 +271,8 @@ class Driver:
                     self._deciding_s += time.perf_counter() - started
 
     def _is_under_way(self, spec: AttemptSpec) -> bool:
+        if spec.trial == TEACHER:
+            return self._teaching.is_current(spec)
         trial = self._ledger.state.trials[spec.trial]
         return trial.state is TrialState.TRAINING and trial.attempts == spec.attempt
 
@@ -299,7 +314,7 @@ class Driver:
     def _stop_trials(self) -> None:
         """Stop what fails time and again, cannot become the best, or breaks a constraint."""
         for trial in self._ledger.state.in_state(TrialState.PAUSED):
-            reason = _given_up(trial)
+            reason = given_up(trial.crashes, trial.losses, trial.reason)
             if reason is not None:
                 self._ledger.record(TrialFailed(trial.number, reason))
         for trial, verdict in self._planner.stopped(self._ledger.state):
@@ -323,27 +338,25 @@ class Driver:
                 checkpoint=attempt.checkpoint,
             )
         )
-        quiet = self._workplace.quiet_directory
         trial = self._ledger.state.trials[attempt.trial]
-        return AttemptSpec(
+        return attempt_spec(
+            self._workplace,
+            self._resources,
             trial=attempt.trial,
             attempt=attempt.number,
             candidate=trial.candidate,
-            to_epoch=attempt.to_epoch,
-            checkpoint=str(files.root / attempt.checkpoint) if attempt.checkpoint else None,
-            checkpoint_directory=str(files.trial(attempt.trial).checkpoints.root),
-            dataset_path=str(self._workplace.dataset_path),
-            max_epochs=self._workplace.max_epochs,
+            epochs=(attempt.to_epoch, self._workplace.max_epochs),
+            checkpoint=attempt.checkpoint,
+            checkpoints=files.trial(attempt.trial).checkpoints,
             seed=self._workplace.seed + trial.number if trial.seed is None else trial.seed,
-            threads=self._resources.threads,
-            use_gpu=self._resources.use_gpu,
-            stop_flag=str(files.stop_flag),
-            quiet_directory=str(quiet) if quiet else None,
+            teacher=self._teaching.for_student(trial.candidate),
         )
 
     def _on_epoch(self, trial: Trial, result: Mapping[str, Any]) -> None:
         if trial.admission_latency_ms is None:
             raise AssertionError(f"trial {trial.number} trains without having been admitted")
+        if "pretrained" in result:
+            self._ledger.record(PretrainedLoaded(trial.number, str(result["pretrained"])))
         files = self._workplace.files
         epoch = int(result["epoch"])
         self._ledger.record(
@@ -353,7 +366,9 @@ class Driver:
                 epoch=epoch,
                 train_loss=float(result["train_loss"]),
                 si_rmse=float(result["si_rmse"]),
-                partial_score=final_score(float(result["si_rmse"]), trial.admission_latency_ms),
+                partial_score=self._planner.admission.score(
+                    float(result["si_rmse"]), trial.admission_latency_ms
+                ),
                 learning_rate=float(result["learning_rate"]),
                 seconds=float(result["seconds"]),
                 checkpoint=str(files.trial(trial.number).checkpoints.of(epoch).relative_to(files.root)),
@@ -369,7 +384,9 @@ class Driver:
             self._stop_trial(self._ledger.state.trials[trial.number], verdict)
 
     def _on_failure(self, trial: Trial, kind: str, reason: str) -> None:
-        if kind == "diverged":
+        if kind == "infeasible":
+            self._ledger.record(TrialInfeasible(trial.number, reason))
+        elif kind == "diverged":
             self._ledger.record(TrialFailed(trial.number, reason))
         elif kind in ("stopped", *NEEDS_A_PERSON):
             self._ledger.record(AttemptEnded(trial.number, trial.attempts, "interrupted"))
@@ -378,10 +395,3 @@ class Driver:
         else:
             outcome: Literal["lost", "crashed"] = "lost" if kind == "lost" else "crashed"
             self._ledger.record(AttemptEnded(trial.number, trial.attempts, outcome, reason))
-
-
-def _given_up(trial: Trial) -> str | None:
-    """Why the trial is not tried again, if it is not."""
-    if trial.losses > MAX_LOSSES:
-        return f"lost {trial.losses} times in a row: {trial.reason}"
-    return trial.reason if trial.crashes > MAX_CRASHES else None

@@ -8,7 +8,7 @@ from device_farm.types import InfeasibleModel, Measurement
 from sweep.judging.choice import best, fastest, may_be_fastest
 from sweep.judging.judge import Judgement
 from sweep.judging.metrics import NonFinitePrediction
-from sweep.judging.score import final_score
+from sweep.judging.score import FINAL_SCORE, Score
 from sweep.lifecycle.exports import ExportRecord, labels
 from sweep.space import InferenceSetting
 from sweep.space.constraint import Constraint
@@ -39,13 +39,17 @@ class ExportedFile:
 
 @dataclass(frozen=True)
 class Tried:
-    """A file at a setting, and how far it got: judged, measured, or out of the question by ``failure``."""
+    """A file at a setting, and how far it got: judged, measured, or out of the question by ``failure``.
+
+    ``scoring`` is what the sweep maximises.
+    """
 
     file: ExportedFile
     setting: InferenceSetting
     judgement: Judgement | None = None
     measurement: Measurement | None = None
     failure: Exception | None = None
+    scoring: Score = FINAL_SCORE
 
     @property
     def latency_ms(self) -> float | None:
@@ -67,16 +71,18 @@ class Tried:
 
     @property
     def score(self) -> float | None:
-        """The Final Score of what works, was judged and was measured."""
+        """The score of what works, was judged and was measured."""
         if self.judgement is None or self.latency_ms is None:
             return None
-        return final_score(self.judgement.metrics.si_rmse, self.latency_ms)
+        return self.scoring(self.judgement.metrics.si_rmse, self.latency_ms)
 
 
-def combinations(files: Iterable[ExportedFile], settings: Sequence[InferenceSetting]) -> tuple[Tried, ...]:
+def combinations(
+    files: Iterable[ExportedFile], settings: Sequence[InferenceSetting], scoring: Score = FINAL_SCORE
+) -> tuple[Tried, ...]:
     """Every file at every setting; files that cannot be used are out from the start."""
     return tuple(
-        Tried(file, setting, failure=InfeasibleModel(file.reason) if file.reason else None)
+        Tried(file, setting, failure=InfeasibleModel(file.reason) if file.reason else None, scoring=scoring)
         for file in files
         for setting in settings
     )

@@ -51,6 +51,11 @@ class SweepFiles:
         """State of the farm that the sweep starts for itself."""
         return self.root / "farm"
 
+    @property
+    def teacher(self) -> "Checkpoints":
+        """The teacher's training states; the last one teaches."""
+        return Checkpoints(self.root / "teacher")
+
     def trial(self, number: int) -> "TrialFiles":
         """The files of one trial."""
         return TrialFiles(self.root / "trials" / f"{number:04d}")

@@ -9,6 +9,7 @@ from sweep.engine.files import SweepFiles
 from sweep.engine.ledger import Ledger
 from sweep.engine.measurer import FINAL
 from sweep.engine.steps import Measures
+from sweep.judging.score import FINAL_SCORE, Score
 from sweep.lifecycle import Trial
 from sweep.lifecycle.events import FinalistMeasured
 from sweep.lifecycle.exports import records_of, winner_of
@@ -26,12 +27,13 @@ def measure_finalists(
     top: int,
     rounds: int,
     may_go_on: Callable[[], bool],
+    score: Score = FINAL_SCORE,
 ) -> None:
     """Measure in turns until the order is sure, ``rounds`` are used, or ``may_go_on`` says no.
 
     A farm that fails here costs certainty about the order, not the sweep: it is told in a warning.
     """
-    while may_go_on() and (trial := next_finalist(ledger.state, top, rounds)) is not None:
+    while may_go_on() and (trial := next_finalist(ledger.state, top, rounds, score)) is not None:
         if trial.completion is None:
             raise AssertionError(f"trial {trial.number} is a finalist without being complete")
         device = _common_device(finalists(ledger.state, top))

@@ -16,7 +16,7 @@ from sweep.lifecycle import SweepState, read_journal, replay
 from sweep.lifecycle.journal import JOURNAL_NAME, LOCK_NAME
 from sweep.lifecycle.lock import is_locked
 
-OWN_NAMES = frozenset({JOURNAL_NAME, LOCK_NAME, "farm", "ray", "requests", "stop", "trials"})
+OWN_NAMES = frozenset({JOURNAL_NAME, LOCK_NAME, "farm", "ray", "requests", "stop", "teacher", "trials"})
 """What a sweep's directory holds; a directory with anything else in it is somebody's, and is never removed."""
 
 _TEMPORARY = (".*.tmp", ".export-*")
@@ -42,7 +42,13 @@ def garbage_of(directory: Path) -> tuple[Garbage, ...]:
         return (_garbage(directory, "a run that never started"),) if _is_ours(directory) else ()
     state = replay((record.time, record.event) for record in read_journal(directory))
     files = SweepFiles(directory)
-    found = (*_of_trials(files, state), *_of_run(files), *_of_requests(files, state), *_of_farm(files, state))
+    found = (
+        *_of_trials(files, state),
+        *_of_teacher(files),
+        *_of_run(files),
+        *_of_requests(files, state),
+        *_of_farm(files, state),
+    )
     return tuple(_garbage(path, why) for path, why in found)
 
 
@@ -82,6 +88,13 @@ def _of_trials(files: SweepFiles, state: SweepState) -> Iterator[tuple[Path, str
             yield from ((left, "a file half written") for kind in _TEMPORARY for left in path.rglob(kind))
         elif path.name.isdecimal():
             yield path, "a trial that the journal does not know"
+
+
+def _of_teacher(files: SweepFiles) -> Iterator[tuple[Path, str]]:
+    """Its checkpoint is kept as long as the sweep: whoever adds trials needs it."""
+    yield from (
+        (path, "a file half written") for kind in _TEMPORARY for path in files.teacher.root.glob(kind)
+    )
 
 
 def _of_run(files: SweepFiles) -> Iterator[tuple[Path, str]]:

@@ -10,7 +10,8 @@ from typing import Any
 from sweep.data import Dataset, TestSplit
 from sweep.engine.ledger import Ledger
 from sweep.engine.settings import ResolvedTarget, RunSettings, difference
-from sweep.lifecycle.events import SweepResumed, SweepStarted
+from sweep.judging.own_score import load_score, score_identity
+from sweep.lifecycle.events import Json, SweepResumed, SweepStarted
 from sweep.space import Space
 
 PACKAGES = (
@@ -41,6 +42,11 @@ def identity_of(
     }
     if not space.document.exports.is_plain:
         identity["export"] = space.document.exports.to_json()
+    own_score = space.document.score
+    if own_score is not None:
+        identity["score"] = score_identity(own_score, load_score(own_score))
+    if settings.teacher is not None:
+        identity["teacher"] = settings.teacher.identity
     if settings.finalizing is not None:
         identity["finalizes"] = asdict(settings.finalizing)
     if test is not None:
@@ -71,7 +77,7 @@ def announce(
                 name=settings.name,
                 sweep_id=uuid.uuid4().hex,
                 identity=identity,
-                space={"file": space.file, "text": space.text},
+                space={"file": space.file, "text": space.text, **_published(space)},
                 settings=said,
                 versions=installed_versions(),
             )
@@ -93,3 +99,9 @@ def installed_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def _published(space: Space) -> dict[str, Json]:
+    """What reports say of a folder's candidates, for the leaderboard; nothing for a search."""
+    rows = {name: row.model_dump(mode="json") for name, row in space.published.items()}
+    return {"published": rows} if rows else {}

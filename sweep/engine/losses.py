@@ -1,7 +1,13 @@
-"""What Ray's message about an actor that is no more says in plain words."""
+"""Attempts that end without a result: what Ray's message says in plain words, and when to give up."""
 
 import re
 from dataclasses import dataclass
+
+MAX_CRASHES = 2
+"""Attempts of a training that may crash before it has failed."""
+
+MAX_LOSSES = 5
+"""Attempts in a row that may be lost without one more epoch before the training, maybe their cause, has failed."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,13 @@ _DETAILS = (
 )
 _MEMORY = re.compile(r"was ([\d.]+GB) used / ([\d.]+GB) limit")
 _LENGTH = 2000
+
+
+def given_up(crashes: int, losses: int, reason: str) -> str | None:
+    """Why a training is not tried again, if it is not; ``reason`` is that of its latest attempt's end."""
+    if losses > MAX_LOSSES:
+        return f"lost {losses} times in a row: {reason}"
+    return reason if crashes > MAX_CRASHES else None
 
 
 def how_it_ended(message: str) -> Ending:

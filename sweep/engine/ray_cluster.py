@@ -184,6 +184,7 @@ def _init(compute: Compute) -> None:
             log_to_driver=False,
         )
         return
+    os.environ.update(_own_code(compute, os.environ.get("PYTHONPATH")))  # which Ray's workers inherit
     with _servers_in_groups_of_their_own():
         ray.init(
             address="local",  # whatever RAY_ADDRESS says
@@ -196,12 +197,24 @@ def _init(compute: Compute) -> None:
 
 
 def runtime_environment(compute: Compute) -> dict[str, Any]:
-    """What the workers of a joined cluster get: the settings that matter in them and, if asked for, this code."""
-    environment: dict[str, Any] = {"env_vars": WORKER_SETTINGS}
-    if compute.ship_code:
-        environment["py_modules"] = [str(Path(package.__path__[0])) for package in (sweep, device_farm)]
-        environment["excludes"] = ["**/__pycache__/"]
-    return environment
+    """What the workers of a joined cluster get: the settings that matter in them and, if asked for, the code.
+
+    One's own packages are looked for where they are on this machine, unless they are sent.
+    """
+    if not compute.ship_code:
+        return {"env_vars": {**WORKER_SETTINGS, **_own_code(compute)}}
+    ours = [str(Path(package.__path__[0])) for package in (sweep, device_farm)]
+    return {
+        "env_vars": WORKER_SETTINGS,
+        "py_modules": [*ours, *compute.own_packages],
+        "excludes": ["**/__pycache__/"],
+    }
+
+
+def _own_code(compute: Compute, before: str | None = None) -> dict[str, str]:
+    """The variable by which Python finds one's own packages; nothing if there are none."""
+    folders = dict.fromkeys(str(Path(package).parent) for package in compute.own_packages)
+    return {"PYTHONPATH": os.pathsep.join([*folders, *filter(None, [before])])} if folders else {}
 
 
 @contextmanager

@@ -144,6 +144,11 @@ class RayTasks:
         """See `sweep.engine.tasks.draw_picture`."""
         self._run(tasks.draw_picture, str(tflite), self._dataset, str(path), self._quiet)
 
+    def judge_teacher(self, candidate: Mapping[str, Any], checkpoint: Path) -> float:
+        """See `sweep.engine.tasks.judge_teacher`."""
+        judged = self._run(tasks.judge_teacher, dict(candidate), str(checkpoint), self._dataset, self._quiet)
+        return float(judged)
+
     def start_baselines(self) -> Callable[[], Any]:
         """Begin `sweep.engine.tasks.find_baselines`; call the result for the figures, or None if too slow."""
         pending = self._remote(tasks.find_baselines).remote(self._dataset, self._quiet)

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 
@@ -16,7 +16,9 @@ from device_farm.client import FarmClient
 from device_farm.types import Target
 from sweep.data import Dataset, TestSplit, default_cache
 from sweep.engine import control, ray_runtime
-from sweep.engine.driver import AttemptResources, Driver
+from sweep.engine.attempt_spec import AttemptResources
+from sweep.engine.driver import Driver
+from sweep.engine.exports import one_line
 from sweep.engine.farm import is_here, open_farm
 from sweep.engine.files import Runs, SweepFiles
 from sweep.engine.finals import measure_finalists
@@ -29,7 +31,10 @@ from sweep.engine.settings import ResolvedTarget, RunSettings, Workplace
 from sweep.engine.stages import Stages
 from sweep.engine.steps import Steps
 from sweep.engine.target import matching_devices, resolve_target
+from sweep.engine.teaching import JudgesTeachers, adopt_teacher
 from sweep.judging.baselines import Baselines
+from sweep.judging.own_score import load_score
+from sweep.judging.score import FINAL_SCORE, Score
 from sweep.lifecycle import Journal, SweepState
 from sweep.lifecycle.events import SweepEnded
 from sweep.search import AdmissionPolicy, Limits, Planner, Proposes, RungPolicy
@@ -38,6 +43,7 @@ from sweep.search.proposer import make_proposer
 from sweep.search.samplers import objectives_of
 from sweep.search.told import Teller
 from sweep.space import Space
+from sweep.space.chosen_teacher import ChosenTeacher, teacher_of
 from sweep.tracking.addresses import artifact_root
 from sweep.tracking.optuna_projection import OptunaProjection
 from sweep.tracking.projection import MlflowProjection
@@ -119,6 +125,7 @@ def run_sweep(inputs: RunInputs) -> Outcome:
         SweepLocked: another process runs this sweep.
         TargetError, FarmError: no device, no farm.
     """
+    inputs = _with_teacher(inputs)
     settings, space, dataset = inputs.settings, inputs.space, inputs.dataset
     runs = Runs(settings.runs)
     files = runs.sweep(settings.name)
@@ -132,18 +139,20 @@ def run_sweep(inputs: RunInputs) -> Outcome:
         ledger = Ledger(journal, (*inputs.observers, publisher))
         workplace = _workplace(inputs, files, target)
         limits = _limits(settings, inputs.plan, devices)
-        policy = _admission_policy(inputs)
+        score = score_of(space)
+        policy = _admission_policy(inputs, score)
         address = settings.compute.ray_address
         slots = ray_runtime.ClusterSlots(inputs.plan)
         home = stack.enter_context(ray_runtime.station_for(address, workplace.files, dataset))
         driver = Driver(
             ledger,
             Planner(_rung_policy(space), limits, policy),
-            _proposer(inputs),
+            _proposer(inputs, score),
             workplace,
             AttemptResources(threads=inputs.plan.cpus, use_gpu=inputs.plan.gpus > 0),
             deadline=_deadline(settings, inputs.started_at),
             slots=slots.current,
+            teacher=settings.teacher,
         )
         test_frames = inputs.test.frames if inputs.test else 0
         tasks = ray_runtime.RayTasks(workplace, len(dataset.validation.names), test_frames)
@@ -169,10 +178,11 @@ def run_sweep(inputs: RunInputs) -> Outcome:
         stack.callback(watch.close)
         driver.pump()  # what was under way when an earlier run died goes on at once
         with _stop_on_signals(driver):
+            _adopt_teacher(settings.teacher, ledger, workplace, tasks, driver)
             searcher = AttemptSearcher(driver, home, slots.refresh)
             in_ray_s = ray_runtime.run_attempts(searcher, inputs.plan, files.ray)
             stages.close()
-            _measure_finalists(ledger, files, measurer, space, driver)
+            _measure_finalists(ledger, files, measurer, space, driver, score)
         ended = driver.conclude()
         publisher.catch_up(PUBLISH_TIMEOUT_S)  # which also removes the last superfluous files
         driver.end(ended)
@@ -180,6 +190,23 @@ def run_sweep(inputs: RunInputs) -> Outcome:
         found = None if driver.stopping else baselines()
         timings = Timings(in_ray_s, driver.optuna_seconds, publisher.seconds, driver.deciding_seconds)
         return Outcome(ended, ledger.state, incomplete, timings, found)
+
+
+def _with_teacher(inputs: RunInputs) -> RunInputs:
+    """A new sweep reads its teacher's files once; one that goes on has them in its journal."""
+    if inputs.resume or inputs.settings.teacher is not None:
+        return inputs
+    return replace(inputs, settings=replace(inputs.settings, teacher=teacher_of(inputs.space)))
+
+
+def _adopt_teacher(
+    chosen: ChosenTeacher | None, ledger: Ledger, workplace: Workplace, tasks: JudgesTeachers, driver: Driver
+) -> None:
+    """A teacher that was trained before; one that cannot be used ends the sweep."""
+    try:
+        adopt_teacher(chosen, ledger, workplace, tasks)
+    except Exception as error:  # a task raises what it likes
+        driver.stop("error", f"the teacher cannot be used: {one_line(error)}")
 
 
 def projections(
@@ -194,7 +221,7 @@ def projections(
     }
     url = stores.optuna_storage
     if url is not None:
-        objectives = objectives_of(space.document.sampler)
+        objectives = objectives_of(space.document.sampler, score_of(space))
         teller = Teller.of(space, objectives, space.document.constraints)
         makers["Optuna"] = lambda: OptunaProjection(url, teller)
     return makers
@@ -244,19 +271,30 @@ def _limits(settings: RunSettings, plan: ray_runtime.ClusterPlan, devices: int) 
     return Limits(trials=settings.trials, slots=plan.slots, lookahead=ahead)
 
 
-def _admission_policy(inputs: RunInputs) -> AdmissionPolicy:
+def score_of(space: Space) -> Score:
+    """What a sweep of ``space`` maximises.
+
+    Raises:
+        ScoreError: it names a score of another package, which cannot be used.
+    """
+    own = space.document.score
+    return FINAL_SCORE if own is None else load_score(own)
+
+
+def _admission_policy(inputs: RunInputs, score: Score) -> AdmissionPolicy:
     """Who is finalised was chosen by a person, so nothing is stopped for its score."""
     document = inputs.space.document
     if inputs.settings.finalizing is not None:
-        return AdmissionPolicy()
+        return AdmissionPolicy(score=score)
     return AdmissionPolicy(
         constraints=document.constraints,
         risk=document.admission.risk if document.admission.rule == "score" else None,
         extrapolation_risk=document.rungs.extrapolation_risk if document.rungs else None,
+        score=score,
     )
 
 
-def _proposer(inputs: RunInputs) -> Proposes:
+def _proposer(inputs: RunInputs, score: Score) -> Proposes:
     settings, document = inputs.settings, inputs.space.document
     if settings.finalizing is not None:
         return FixedProposer(inputs.space, settings.starts)
@@ -267,6 +305,7 @@ def _proposer(inputs: RunInputs) -> Proposes:
         max_epochs=document.budget.max_epochs,
         starts=settings.starts,
         constraints=document.constraints,
+        score=score,
     )
 
 
@@ -285,7 +324,7 @@ def _rung_policy(space: Space) -> RungPolicy:
 
 
 def _measure_finalists(
-    ledger: Ledger, files: SweepFiles, measurer: Measurer, space: Space, driver: Driver
+    ledger: Ledger, files: SweepFiles, measurer: Measurer, space: Space, driver: Driver, score: Score
 ) -> None:
     wanted = space.document.finalists
     measure_finalists(
@@ -295,6 +334,7 @@ def _measure_finalists(
         top=wanted.top,
         rounds=wanted.rounds,
         may_go_on=lambda: not driver.stopping and driver.has_time,
+        score=score,
     )
 
 

@@ -9,6 +9,7 @@ from device_farm.types import Target
 from sweep.engine.files import SweepFiles
 from sweep.search.ports import Start
 from sweep.space import ExportChoices, InferenceSetting
+from sweep.space.chosen_teacher import ChosenTeacher
 from sweep.tracking.addresses import redacted
 
 
@@ -23,6 +24,8 @@ class Compute:
     """Candidates measured ahead of training, at most; None: as many as there are slots and devices."""
     ship_code: bool = False
     """Send this program's code to the cluster's nodes, which then need only its dependencies."""
+    own_packages: tuple[str, ...] = ()
+    """Packages with one's own parts; see `sweep.engine.own_code.own_packages`."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,14 @@ class Finalizing:
 class RunSettings:
     """One call of ``sweep run``, ``finalize`` or ``resume``. ``time_s`` bounds this call, in seconds.
 
-    ``starts`` are the first trials; ``finalizing`` is None for a search.
+    ``data`` is the address of the data, None for the demo data (see `sweep.data.open_source`). ``starts`` are the
+    first trials; ``finalizing`` is None for a search.
     """
 
     name: str
     runs: Path
     space: Path
-    data: Path | None
+    data: str | None
     farm: str | None
     trials: int
     time_s: float | None
@@ -71,16 +75,26 @@ class RunSettings:
     starts: tuple[Start, ...] = ()
     finalizing: Finalizing | None = None
     stores: Stores = field(default_factory=Stores)
+    teacher: ChosenTeacher | None = None
+    """Who guides the trials whose recipes want it."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for the journal; no passwords."""
         plain = {**asdict(self), "stores": self.stores.to_json()}
+        if self.teacher is None:
+            del plain["teacher"]
         return {key: str(value) if isinstance(value, Path) else value for key, value in plain.items()}
 
 
 def starts_from_json(settings: Mapping[str, Any]) -> tuple[Start, ...]:
     """The first trials that a journal's settings hold."""
     return tuple(Start(**start) for start in settings.get("starts", ()))
+
+
+def teacher_from_json(settings: Mapping[str, Any]) -> ChosenTeacher | None:
+    """The teacher that a journal's settings hold, if there is one."""
+    found = settings.get("teacher")
+    return ChosenTeacher.from_json(found) if found else None
 
 
 def finalizing_from_json(settings: Mapping[str, Any]) -> Finalizing | None:

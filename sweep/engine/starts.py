@@ -1,18 +1,23 @@
 """A sweep's first trials: the space's own, and those of its warm start (presets, earlier sweeps, files)."""
 
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from sweep.judging.own_score import recorded_score
 from sweep.lifecycle import JournalError, SweepState, Trial, read_state
 from sweep.search.finalists import standing
 from sweep.search.ports import Start
 from sweep.space import Problem, Space, SpaceError
+from sweep.space.bundled import bundled_folder
+from sweep.space.candidate_file import CandidateFile
+from sweep.space.load import load_candidate_files
 from sweep.space.problems import one_of, show
 from sweep.space.strict_yaml import read_yaml
-from sweep.space.warm_start import FromFile, FromPreset, FromSweep
+from sweep.space.warm_start import FromCandidates, FromFile, FromPreset, FromSweep
+
+Source = FromPreset | FromSweep | FromFile | FromCandidates
 
 _PRESETS = "presets"
 
@@ -30,7 +35,7 @@ def first_trials(space: Space, runs: Path) -> tuple[Start, ...]:
     starts = [Start(assignment, "start") for assignment in space.start_from]
     for index, source in enumerate(space.document.warm_start):
         where = f"warm_start.{index}"
-        for assignment in _read(source, space.file, where, runs):
+        for assignment in _read(source, space, where, runs):
             fitting = space.fitted(assignment, where)
             if all(start.assignment != fitting for start in starts):
                 starts.append(Start(fitting, "warm_start"))
@@ -38,26 +43,25 @@ def first_trials(space: Space, runs: Path) -> tuple[Start, ...]:
 
 
 def winners(state: SweepState, top: int) -> tuple[Trial, ...]:
-    """The best ``top`` complete trials, one per candidate, the best first."""
+    """The best ``top`` complete trials by the sweep's own score, one per candidate, the best first.
+
+    Raises:
+        ScoreError: it is the score of another package, which cannot be loaded here.
+    """
     best: dict[str, Trial] = {}
-    for trial in standing(state):
+    for trial in standing(state, recorded_score(state.started.identity if state.started else {})):
         best.setdefault(trial.candidate_hash, trial)
     return tuple(best.values())[:top]
 
 
 def presets() -> Mapping[str, Traversable]:
     """The presets that come with the package, by name."""
-    try:
-        folder: Traversable = resources.files("sweep.search_spaces")
-    except ModuleNotFoundError:  # a source checkout that is not installed: the folder lies beside the package
-        folder = Path(str(resources.files("sweep"))).parent / "search_spaces"
-    files = sorted((folder / _PRESETS).iterdir(), key=lambda file: file.name)
+    files = sorted((bundled_folder() / _PRESETS).iterdir(), key=lambda file: file.name)
     return {file.name.removesuffix(".yaml"): file for file in files if file.name.endswith(".yaml")}
 
 
-def _read(
-    source: FromPreset | FromSweep | FromFile, file: str, where: str, runs: Path
-) -> Iterable[Mapping[str, Any]]:
+def _read(source: Source, space: Space, where: str, runs: Path) -> Iterable[Mapping[str, Any]]:
+    file = space.file
     match source:
         case FromPreset(preset=name):
             known = presets()
@@ -72,6 +76,25 @@ def _read(
                 raise SpaceError([Problem(file, f"{where}.file", found, "a file that can be read")]) from None
         case FromSweep(sweep=name, top=top):
             return _of_sweep(runs / name, top, file, where)
+        case FromCandidates(candidates=path):
+            return _of_candidates(load_candidate_files(path), space, f"{where}.candidates")
+
+
+def _of_candidates(candidates: Iterable[CandidateFile], space: Space, where: str) -> list[Mapping[str, Any]]:
+    """The assignments that spell the candidates in ``space``."""
+    found: list[Mapping[str, Any]] = []
+    problems: list[Problem] = []
+    for given in candidates:
+        try:
+            found.append(space.assignment_of(given.candidate))
+        except SpaceError as error:
+            problems += [
+                Problem(space.file, f"{where} ({given.file}): {p.key_path}", p.found, p.allowed)
+                for p in error.problems
+            ]
+    if problems:
+        raise SpaceError(problems)
+    return found
 
 
 def _of_sweep(directory: Path, top: int, file: str, where: str) -> list[Mapping[str, Any]]:

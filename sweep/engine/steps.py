@@ -27,7 +27,7 @@ from sweep.engine.tasks import write_json
 from sweep.export.errors import RunnerError
 from sweep.judging.judge import Judgement, combine
 from sweep.judging.metrics import NonFinitePrediction
-from sweep.judging.score import final_score
+from sweep.judging.score import Score
 from sweep.lifecycle import SweepState, Trial
 from sweep.lifecycle.events import Json, TrialAdmitted, TrialCompleted
 from sweep.lifecycle.exports import records_of
@@ -118,7 +118,7 @@ class Steps:
         return self._completed(trial, tried, winner, test, reference)
 
     def _combinations(self, exported: Sequence[ExportedFile]) -> tuple[Tried, ...]:
-        return combinations(exported, self._workplace.exports.settings)
+        return combinations(exported, self._workplace.exports.settings, self._policy.score)
 
     def _measure_untrained(self, trial: Trial) -> TrialAdmitted:
         """The fastest is measured well. Where that is not sure from the start, all are measured coarsely first."""
@@ -211,7 +211,7 @@ class Steps:
             trial=trial.number,
             metrics=metrics,
             latency_ms=measured.latency_ms,
-            final_score=final_score(metrics["si_rmse"], measured.latency_ms),
+            final_score=self._policy.score(metrics["si_rmse"], measured.latency_ms),
             measurement=measurement_to_json(measured),
             export={**self._portable(best.file.facts), **reference},
             judgement={
@@ -220,7 +220,7 @@ class Steps:
             },
             files=self._write(trial, tried, winner, test),
             flags=(LATENCY_MOVED,) if latency_moved(trial, best) else (),
-            test=_held_out(test, measured),
+            test=_held_out(test, measured, self._policy.score),
             exports=self._records(tried, winner),
         )
 
@@ -351,9 +351,9 @@ def _shared(trial: Trial, twin: Trial) -> TrialAdmitted:
     )
 
 
-def _held_out(judgement: Judgement | None, measured: Measurement) -> dict[str, Any] | None:
+def _held_out(judgement: Judgement | None, measured: Measurement, scoring: Score) -> dict[str, Any] | None:
     if judgement is None:
         return None
     metrics = asdict(judgement.metrics)
-    score = final_score(metrics["si_rmse"], measured.latency_ms)
+    score = scoring(metrics["si_rmse"], measured.latency_ms)
     return {"metrics": metrics, "final_score": score, "frames": judgement.frames}

@@ -167,6 +167,23 @@ def find_baselines(dataset_path: str, quiet_directory: str | None) -> Any:
     return baselines
 
 
+def judge_teacher(
+    candidate: Mapping[str, Any], checkpoint: str, dataset_path: str, quiet_directory: str | None
+) -> float:
+    """The partial si-RMSE, on the validation split, of the teacher whose weights ``checkpoint`` holds."""
+    with _busy(quiet_directory):
+        import torch
+
+        from sweep.data import load_dataset
+        from sweep.space.candidate import Candidate
+        from sweep.training.teacher import load_teacher, teacher_si_rmse
+
+        device = torch.device("cpu")
+        architecture = Candidate.model_validate(candidate).architecture
+        teacher = load_teacher(architecture, Path(checkpoint), device)
+        return teacher_si_rmse(teacher, load_dataset(Path(dataset_path)).validation, device)
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write ``content`` for people and tools to read."""
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")

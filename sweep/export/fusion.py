@@ -5,14 +5,25 @@ from dataclasses import replace
 
 import numpy as np
 
+from sweep.export.dead_taps import drop_dead_taps
 from sweep.export.graph import Constant, FusedActivation, Node, OnnxGraph
+from sweep.export.parallel import join_parallel_convolutions
 
 FUSABLE = frozenset({"Conv", "Add", "Sub", "Mul", "Div"})
 
 
 def optimise(graph: OnnxGraph) -> OnnxGraph:
     """All rewrites, in the order in which they feed each other."""
-    for rewrite in (merge_padding, fold_input_scale, recognise_hard_swish, drop_dead, fuse_activations):
+    rewrites = (
+        merge_padding,
+        drop_dead_taps,
+        fold_input_scale,
+        recognise_hard_swish,
+        drop_dead,
+        fuse_activations,
+        join_parallel_convolutions,
+    )
+    for rewrite in rewrites:
         graph = rewrite(graph)
     return drop_dead(graph)
 

@@ -14,6 +14,7 @@ from sweep.export.builder import Lowering, Rule, integers, number, refuse
 from sweep.export.errors import UnsupportedOperatorError
 from sweep.export.fusion import clip_bounds, is_hard_sigmoid, spatial_zero_pads
 from sweep.export.graph import Node, OnnxGraph, Options, TFLiteGraph
+from sweep.export.padding import same_padding
 from sweep.export.resizing import lower_resize
 
 ACTIVATION_CODES = {"NONE": 0, "RELU": 1, "RELU6": 3}  # ActivationFunctionType of the TFLite schema
@@ -90,12 +91,6 @@ def lower_padding(lowering: Lowering, node: Node) -> tuple[str, int]:
     if pads == (top, left, bottom, right):
         return node.inputs[0], SAME
     return emit_pad(lowering, node.inputs[0], f"{node.output}/padded", pads), VALID
-
-
-def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """(before, after) of TensorFlow's SAME padding; ``kernel`` counts the gaps of a dilated one."""
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
 
 
 def emit_pad(lowering: Lowering, source: str, output: str, pads: tuple[int, ...]) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sweep.export.errors import UnsupportedOperatorError
 from sweep.export.graph import Attribute, Node, OnnxGraph, Shape
 from sweep.models import FRAME_SIZE, DepthNetwork
+from sweep.models.collapse import collapsed
 
 OPSET = 17
 INPUT_NAME = "rgb"
@@ -35,7 +36,7 @@ class FrameToDepth(nn.Module):
 
 def network_to_onnx(network: DepthNetwork) -> ModelProto:
     """``depth_mm`` of a network on the CPU: 1x3x480x640 RGB 0..255 to 1x1x480x640 millimetres."""
-    return module_to_onnx(FrameToDepth(network), torch.zeros(1, 3, *FRAME_SIZE))
+    return module_to_onnx(FrameToDepth(collapsed(network)), torch.zeros(1, 3, *FRAME_SIZE))
 
 
 def module_to_onnx(module: nn.Module, example: Tensor) -> ModelProto:

@@ -1,4 +1,4 @@
-"""The challenge's Final Score, and the results it published.
+"""What a sweep maximises: the challenge's Final Score, or a score of one's own; and the published results.
 
 The report gives no value for the normalisation constant. ``C = 1 / 640000`` is inferred: with it, and the
 runtime in milliseconds, every row of Table 1 comes out as published after rounding to an integer.
@@ -6,7 +6,7 @@ runtime in milliseconds, every row of Table 1 comes out as published after round
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 C: Final = 1 / 640_000
 
@@ -26,6 +26,42 @@ def final_score(si_rmse: float, runtime_ms: float) -> float:
     if not (math.isfinite(runtime_ms) and runtime_ms > 0):
         raise ValueError(f"runtime_ms is {runtime_ms}; it must be a finite number above 0")
     return math.exp2(-20 * si_rmse) / (C * runtime_ms)
+
+
+@runtime_checkable
+class Score(Protocol):
+    """Two figures of a file in one: larger is better, and neither a larger error nor a larger latency is.
+
+    A sweep has one score, which everything that decides or shows scores is given. `sweep.judging.own_score` loads
+    those of other packages.
+    """
+
+    @property
+    def name(self) -> str:
+        """How it is called wherever it is shown."""
+
+    def __call__(self, si_rmse: float, latency_ms: float) -> float:
+        """The score of a file.
+
+        Args:
+            si_rmse: scale-invariant RMSE of the log depth, at least 0.
+            latency_ms: of one 640x480 frame in milliseconds, above 0.
+        """
+
+
+@dataclass(frozen=True)
+class FinalScore:
+    """The challenge's; see `final_score`."""
+
+    name: str = "Final Score"
+
+    def __call__(self, si_rmse: float, latency_ms: float) -> float:
+        """See `final_score`."""
+        return final_score(si_rmse, latency_ms)
+
+
+FINAL_SCORE: Final = FinalScore()
+"""The score of every sweep that asks for no other."""
 
 
 @dataclass(frozen=True)

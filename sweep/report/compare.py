@@ -5,17 +5,20 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Final
 
+from sweep.judging.score import FinalScore, Score
 from sweep.lifecycle import Record, SweepState, Trial, TrialState
 from sweep.lifecycle.events import EpochTrained, Json, TrialCompleted
 from sweep.report.exports import export_label
 from sweep.report.history import SweepHistory, history_of
+from sweep.report.rows import scoring_of
+from sweep.report.score_label import CHALLENGE, ScoreLabel, label_in, label_of
 from sweep.space.exports import ExportChoices, choices_from_json
 
 SHARES: Final = (0.25, 0.5, 0.75, 1.0)
 TOP: Final = 5
 
 _KNOWN_KEYS: Final = frozenset(
-    {"space", "space_hash", "data", "data_fingerprint", "target", "export", "latency", "max_epochs"}
+    {"space", "space_hash", "data", "data_fingerprint", "target", "export", "latency", "max_epochs", "score"}
 )
 _TARGET_KEYS: Final = ("device_class", "emulated", "runtime", "labels")
 
@@ -50,12 +53,13 @@ class Finalist:
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two sweeps; scores are Final Scores of exported files.
+    """One of the two sweeps; scores are those of exported files.
 
     Attributes:
         counts: trials by state, every state named.
         epochs: trained by all trials together, in ``training_s`` seconds of one attempt's GPU (or CPUs).
         top: the best complete trials, best first.
+        score: how what the sweep maximises is called.
     """
 
     name: str
@@ -63,16 +67,17 @@ class Side:
     epochs: int
     training_s: float
     top: tuple[Finalist, ...]
+    score: ScoreLabel = CHALLENGE
 
     @property
     def best(self) -> float | None:
-        """The highest Final Score."""
+        """The highest score."""
         return self.top[0].final_score if self.top else None
 
 
 @dataclass(frozen=True)
 class Milestone:
-    """The best Final Score of each sweep once ``training_s`` seconds of training were spent; None: none yet."""
+    """The best score of each sweep once ``training_s`` seconds of training were spent; None: none yet."""
 
     share: float
     training_s: float
@@ -115,12 +120,18 @@ class Comparison:
     common: tuple[CommonNetwork, ...]
 
     @property
+    def score(self) -> ScoreLabel:
+        """How what both maximise is called; sweeps with different scores do not compare."""
+        return self.first.score
+
+    @property
     def better(self) -> str | None:
         """The name of the sweep with the higher best score; None if they do not compare or neither is ahead."""
         first, second = self.first.best, self.second.best
         if not self.comparable or first == second:
             return None
-        return self.first.name if (first or 0.0) > (second or 0.0) else self.second.name
+        ahead = second is None or (first is not None and first > second)
+        return self.first.name if ahead else self.second.name
 
     @property
     def tie(self) -> bool:
@@ -171,19 +182,25 @@ def comparison_json(comparison: Comparison) -> dict[str, Json]:
     ``differs`` and ``decides`` (whether scores compare depends on it); ``first`` and ``second``, the sides with
     ``name``, ``best``, ``counts``, ``epochs``, ``training_s`` and the list ``top``; ``milestones``, a list of
     ``share``, ``training_s``, ``first`` and ``second``; ``common``, the networks that both measured, with
-    ``ratio``; ``median_ratio``, theirs or null.
+    ``ratio``; ``median_ratio``, theirs or null. A side whose score is not the challenge's has the
+    name of it as ``score``.
     """
     return {
         "comparable": comparison.comparable,
         "better": comparison.better,
         "tie": comparison.tie,
         "identity": [asdict(part) for part in comparison.identity],
-        "first": {**asdict(comparison.first), "best": comparison.first.best},
-        "second": {**asdict(comparison.second), "best": comparison.second.best},
+        "first": _side_json(comparison.first),
+        "second": _side_json(comparison.second),
         "milestones": [asdict(milestone) for milestone in comparison.milestones],
         "common": [{**asdict(network), "ratio": network.ratio} for network in comparison.common],
         "median_ratio": comparison.median_ratio,
     }
+
+
+def _side_json(side: Side) -> dict[str, Json]:
+    plain = {key: value for key, value in asdict(side).items() if key != "score"}
+    return {**plain, "best": side.best, **({"score": side.score.name} if side.score.is_own else {})}
 
 
 def _identity_of(state: SweepState) -> Mapping[str, Json]:
@@ -206,6 +223,7 @@ def _identity(first: Mapping[str, Json], second: Mapping[str, Json]) -> tuple[Di
             for key in _TARGET_KEYS
         ),
         *_exports(choices_from_json(first), choices_from_json(second)),
+        *_scores(first, second),
         _difference("latency", first.get("latency", "measured"), second.get("latency", "measured"), True),
         _difference("epochs", first.get("max_epochs"), second.get("max_epochs"), False),
         *(
@@ -228,6 +246,18 @@ def _exports(first: ExportChoices, second: ExportChoices) -> Iterator[Difference
             _list(second.output_upsampling) or own,
             False,
         )
+
+
+def _scores(first: Mapping[str, Json], second: Mapping[str, Json]) -> Iterator[Difference]:
+    """Not worth a line where both maximise the challenge's."""
+    if "score" in first or "score" in second:
+        ours, theirs = (_score_name(identity) for identity in (first, second))
+        yield _difference("score", ours, theirs, True)
+
+
+def _score_name(identity: Mapping[str, Json]) -> str:
+    own = identity.get("score")
+    return label_of(identity).name + (f" ({own['class']})" if own else "")
 
 
 def _list(values: Iterable[object]) -> str:
@@ -261,16 +291,17 @@ def _side(name: str, history: SweepHistory) -> Side:
     trials = state.trials.values()
     counts = {kind.value: sum(trial.state is kind for trial in trials) for kind in TrialState}
     complete = sorted(_finalists(state), key=lambda found: (-found.final_score, found.trial))
-    return Side(name, counts, history.epochs, history.training_s, tuple(complete[:TOP]))
+    return Side(name, counts, history.epochs, history.training_s, tuple(complete[:TOP]), label_in(state))
 
 
 def _finalists(state: SweepState) -> Iterable[Finalist]:
+    scoring = scoring_of(state)
     for trial in state.in_state(TrialState.COMPLETE):
         if trial.completion is not None and trial.final_score is not None and trial.latency_ms is not None:
             yield Finalist(
                 trial=trial.number,
                 final_score=trial.final_score,
-                score_interval=_score_interval(trial),
+                score_interval=_score_interval(trial, scoring),
                 si_rmse=trial.completion.metrics["si_rmse"],
                 latency_ms=trial.latency_ms,
                 candidate_hash=trial.candidate_hash,
@@ -279,17 +310,23 @@ def _finalists(state: SweepState) -> Iterable[Finalist]:
             )
 
 
-def _score_interval(trial: Trial) -> tuple[float, float] | None:
-    """The score is inversely proportional to the latency; the si-RMSE on given frames has no error."""
+def _score_interval(trial: Trial, scoring: Score) -> tuple[float, float] | None:
+    """The scores at the interval's ends; the si-RMSE on given frames has no error.
+
+    The Final Score is inversely proportional to the latency.
+    """
     bounds = trial.completion.measurement.get("interval_ms") if trial.completion else None
     if bounds is None or trial.final_score is None or trial.latency_ms is None:
         return None
+    if not isinstance(scoring, FinalScore):
+        si_rmse = trial.completion.metrics["si_rmse"] if trial.completion else 0.0
+        return scoring(si_rmse, bounds[1]), scoring(si_rmse, bounds[0])
     scale = trial.final_score * trial.latency_ms
     return scale / bounds[1], scale / bounds[0]
 
 
 def _curve(records: Sequence[Record], state: SweepState) -> tuple[tuple[float, float], ...]:
-    """Training seconds spent when a trial was completed, and its Final Score as it is known today."""
+    """Training seconds spent when a trial was completed, and its score as it is known today."""
     spent, curve = 0.0, []
     for record in records:
         match record.event:

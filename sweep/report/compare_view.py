@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sweep.report.compare import Comparison, Finalist, Side
-from sweep.report.text import count, latency, number, score
+from sweep.report.score_label import ScoreLabel
+from sweep.report.text import count, latency, number
 
 _NETWORKS: Final = 10
 
@@ -28,7 +29,7 @@ def comparison_view(comparison: Comparison) -> RenderableType:
     if comparison.comparable:
         parts += [Text(""), _milestones(comparison)]
     for side in (comparison.first, comparison.second):
-        parts += [Text(""), _top(side)]
+        parts += [Text(""), _top(side, side.score)]
     return Group(*parts, Text(""), *_common(comparison))
 
 
@@ -42,7 +43,7 @@ def _identities(comparison: Comparison) -> Table:
 
 
 def _verdict(comparison: Comparison) -> Iterator[Text]:
-    first, second = comparison.first, comparison.second
+    first, second, label = comparison.first, comparison.second, comparison.score
     if not comparison.comparable:
         decisive = [part.what for part in comparison.identity if part.differs and part.decides]
         differ = "differs" if len(decisive) == 1 else "differ"
@@ -50,7 +51,7 @@ def _verdict(comparison: Comparison) -> Iterator[Text]:
     elif first.best is None and second.best is None:
         yield Text("Neither has a complete trial yet.", style="bold")
     elif comparison.better is None:
-        yield Text(f"Equal best scores: {score(first.best)}.", style="bold")
+        yield Text(f"Equal best scores: {label.text(first.best)}.", style="bold")
     elif comparison.better == first.name:
         yield from _ahead(comparison, first, second)
     else:
@@ -58,30 +59,41 @@ def _verdict(comparison: Comparison) -> Iterator[Text]:
 
 
 def _ahead(comparison: Comparison, better: Side, other: Side) -> Iterator[Text]:
-    if better.best is None or not other.best:
-        yield Text(f"{better.name} is ahead: {score(better.best)}; {other.name} has no complete trial yet.")
+    text = comparison.score.text
+    if better.best is None or other.best is None:
+        yield Text(f"{better.name} is ahead: {text(better.best)}; {other.name} has no complete trial yet.")
         return
-    margin = better.best / other.best
     style = "bold" if comparison.tie else "bold green"
     yield Text(
-        f"{better.name} is ahead: {score(better.best)}, {margin - 1:.1%} above {other.name}.", style=style
+        f"{better.name} is ahead: {text(better.best)}, {_margin(better.best, other.best, other)}.",
+        style=style,
     )
     if comparison.tie:
         yield Text(
             "A tie: the 95 % intervals of the two latencies leave open which is better.", style="yellow"
         )
     ratio = comparison.median_ratio
-    if ratio is not None and abs(log(ratio)) >= log(margin):
+    if ratio is not None and not comparison.score.is_own and abs(log(ratio)) >= log(better.best / other.best):
         yield Text(
             f"Networks measured by both differ in latency by as much (factor {ratio:.3f} in the median).",
             style="yellow",
         )
 
 
+def _margin(best: float, second: float, other: Side) -> str:
+    """Ratios mean something of the Final Score; of another score, who knows."""
+    if other.score.is_own:
+        return f"{other.name} has {other.score.text(second)} ({other.score.name})"
+    return f"{best / second - 1:.1%} above {other.name}"
+
+
 def _spendings(comparison: Comparison) -> Table:
     table = _table("", comparison.first.name, comparison.second.name)
     sides = (comparison.first, comparison.second)
-    table.add_row("best Final Score", *(score(side.best) for side in sides))
+    same = comparison.first.score == comparison.second.score
+    table.add_row(
+        f"best {comparison.score.name if same else 'score'}", *(side.score.text(side.best) for side in sides)
+    )
     table.add_row("epochs", *(str(side.epochs) for side in sides))
     table.add_row("training, s", *(f"{side.training_s:.0f}" for side in sides))
     for state in comparison.first.counts:
@@ -94,25 +106,26 @@ def _spendings(comparison: Comparison) -> Table:
 def _milestones(comparison: Comparison) -> Table:
     """At equal cost; 100 % is all that the cheaper of the two has spent."""
     table = _table("best so far, after training", comparison.first.name, comparison.second.name)
+    label = comparison.score
     for milestone in comparison.milestones:
         after = f"{milestone.share:4.0%}  {milestone.training_s:.0f} s"
-        table.add_row(after, score(milestone.first), score(milestone.second))
+        table.add_row(after, *(label.text(best) for best in (milestone.first, milestone.second)))
     return table
 
 
-def _top(side: Side) -> RenderableType:
+def _top(side: Side, label: ScoreLabel) -> RenderableType:
     if not side.top:
         return Text(f"{side.name}: no complete trial")
     several = any(found.export for found in side.top)
-    columns = ("score", "si-RMSE", "ms", "network", *(("export",) if several else ()))
+    columns = (label.short, "si-RMSE", "ms", "network", *(("export",) if several else ()))
     table = _table(f"best of {side.name}: trial", *columns)
     for found in side.top:
-        table.add_row(*_cells(found), *((found.export,) if several else ()))
+        table.add_row(*_cells(found, label), *((found.export,) if several else ()))
     return table
 
 
-def _cells(found: Finalist) -> tuple[str, ...]:
-    figures = (score(found.final_score), number(found.si_rmse, 4), latency(found.latency_ms))
+def _cells(found: Finalist, label: ScoreLabel) -> tuple[str, ...]:
+    figures = (label.text(found.final_score), number(found.si_rmse, 4), latency(found.latency_ms))
     return (str(found.trial), *figures, found.architecture_hash)
 
 

@@ -6,7 +6,8 @@ from typing import Final
 from sweep.lifecycle import Trial
 from sweep.lifecycle.events import TrialCompleted
 from sweep.lifecycle.exports import ExportRecord, labels, records_of
-from sweep.report.text import latency, number, one_line, score
+from sweep.report.score_label import CHALLENGE, ScoreLabel
+from sweep.report.text import latency, number, one_line
 
 _LONGEST_REASON: Final = 60
 
@@ -18,7 +19,7 @@ def export_label(completion: TrialCompleted | None) -> str:
     return next((label for label, record in named if record.won), "")
 
 
-def export_lines(trial: Trial) -> Iterator[str]:
+def export_lines(trial: Trial, label: ScoreLabel = CHALLENGE) -> Iterator[str]:
     """A line for each combination of a complete trial, that which counts marked; none where there is but one."""
     records = records_of(trial.completion.exports if trial.completion else ())
     if len(records) < 2:
@@ -27,7 +28,7 @@ def export_lines(trial: Trial) -> Iterator[str]:
     names = labels(records)
     width = max(map(len, names))
     for name, record in zip(names, records, strict=True):
-        yield f"{'*' if record.won else ' '} {name:<{width}}  {_figures(record)}"
+        yield f"{'*' if record.won else ' '} {name:<{width}}  {_figures(record, label)}"
 
 
 def variants_of(records: Sequence[ExportRecord]) -> tuple[str, ...]:
@@ -41,7 +42,7 @@ def best_of_variant(records: Sequence[ExportRecord], variant: str) -> ExportReco
     return max(working, key=lambda record: record.final_score or 0.0, default=None)
 
 
-def _figures(record: ExportRecord) -> str:
+def _figures(record: ExportRecord, label: ScoreLabel) -> str:
     reason = one_line(record.reason)
     if len(reason) > _LONGEST_REASON:
         reason = reason[: _LONGEST_REASON - 3] + "..."
@@ -49,7 +50,7 @@ def _figures(record: ExportRecord) -> str:
         return f"out: {reason}"
     size = None if record.size_bytes is None else record.size_bytes / 1e6
     figures = (
-        f"score {score(record.final_score):>6}  si-RMSE {number(record.si_rmse, 4)}  "
+        f"{label.short} {label.text(record.final_score):>6}  si-RMSE {number(record.si_rmse, 4)}  "
         f"{latency(record.latency_ms):>6} ms  {number(size, 1)} MB"
     )
     return f"{figures}  {reason}" if reason else figures

@@ -3,16 +3,19 @@
 Keys read from the identity: ``space`` and ``data`` (names), ``target`` (``labels``, ``runtime``, ``threads``,
 ``delegate``, ``device_class``, ``emulated``), ``latency`` (``measured``, which is the default, or
 ``estimated``), ``max_epochs``, ``export`` (``variants``, ``threads``, ``delegates``, ``output_upsampling``;
-absent: one float32 file at the target's setting), and of a finalising sweep ``finalizes`` (the ``sweep`` whose
+absent: one float32 file at the target's setting), ``score`` (``class`` and ``name`` of another package's score;
+absent: the Final Score), and of a finalising sweep ``finalizes`` (the ``sweep`` whose
 winners it retrains) and ``test_data`` (the held-out split's name).
 Keys read from the settings: ``trials`` and ``time_s`` (limits, or None), ``farm`` (an address; None: the sweep
-measures on its own machine) and ``data`` (a folder; None: generated demo data).
+measures on its own machine), ``data`` (a folder; None: generated demo data) and ``teacher`` (absent: none).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sweep.lifecycle.events import Json, SweepStarted
+from sweep.report.score_label import CHALLENGE, ScoreLabel, label_of
+from sweep.report.teacher_words import teacher_title
 from sweep.space.exports import ExportChoices, choices_from_json
 
 CHALLENGE_DEVICE = "Raspberry Pi 4"
@@ -34,6 +37,8 @@ class SweepFacts:
         finalizes: the sweep whose winners this one retrains and judges on held-out data; None for a search.
         test_data: name of the held-out data; None for a search, which never reads them.
         exports: the files that each training becomes, and the settings that they are run at.
+        teacher: who guides trials whose recipes want it, with what it is a substitute for; None: nobody.
+        score: how what the sweep maximises is called.
     """
 
     name: str
@@ -55,6 +60,8 @@ class SweepFacts:
     finalizes: str | None
     test_data: str | None
     exports: ExportChoices = field(default_factory=ExportChoices)
+    teacher: str | None = None
+    score: ScoreLabel = CHALLENGE
 
     @property
     def subject(self) -> str:
@@ -129,6 +136,8 @@ def facts_of(started: SweepStarted, settings: Mapping[str, Json] | None = None) 
         finalizes=_finalized(identity.get("finalizes")),
         test_data=identity.get("test_data"),
         exports=choices_from_json(identity),
+        teacher=teacher_title(settings),
+        score=label_of(identity),
     )
 
 

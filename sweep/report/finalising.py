@@ -3,6 +3,7 @@
 Validation and test stay apart: candidates are ordered by validation alone, and no figure joins the two.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
@@ -15,7 +16,8 @@ from rich.text import Text
 from sweep.lifecycle import SweepState, Trial, TrialState
 from sweep.lifecycle.events import Json
 from sweep.report.facts import SweepFacts
-from sweep.report.text import count, latency, number, score
+from sweep.report.score_label import ScoreLabel
+from sweep.report.text import count, latency, number
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class FinalCandidate:
 
 
 def final_candidates(state: SweepState) -> tuple[FinalCandidate, ...]:
-    """The candidates of a finalising sweep by their mean Final Score on validation, unjudged ones last."""
+    """The candidates of a finalising sweep by their mean score on validation, unjudged ones last."""
     groups: dict[str, list[Trial]] = {}
     for trial in state.trials.values():
         groups.setdefault(trial.candidate_hash, []).append(trial)
@@ -84,7 +86,7 @@ def candidates_table(facts: SweepFacts, state: SweepState, gap: int) -> Iterator
     entries = final_candidates(state)
     yield Text(f"Validation: {facts.data_statement}; the winners were chosen on it.")
     yield Text(f"Test: {_test_data(facts, entries)}")
-    yield _table(entries, gap)
+    yield _table(entries, gap, facts.score)
     yield Text("mean +- standard deviation over seeds; in order of the validation score")
     yield from _missing(entries)
     yield Text("\nTheir trials, each judged on validation", style="bold")
@@ -96,15 +98,16 @@ def winner_lines(facts: SweepFacts, state: SweepState) -> Iterator[str]:
     if best is None or best.validation is None or best.latency_ms is None:
         return
     yield (
-        f"Best on validation: {best.spoken_trials}, Final Score {_scores(best.validation)}: si-RMSE "
-        f"{_si_rmse(best.validation)} at {latency(best.latency_ms.mean)} ms."
+        f"Best on validation: {best.spoken_trials}, {facts.score.name} "
+        f"{_scores(best.validation, facts.score)}: si-RMSE {_si_rmse(best.validation)} "
+        f"at {latency(best.latency_ms.mean)} ms."
     )
     if best.test is None:
         yield "It was not judged on held-out data yet."
         return
     yield (
-        f"On held-out test data ({facts.test_data}, {_frames(best.test_frames)}): Final Score "
-        f"{_scores(best.test)}, si-RMSE {_si_rmse(best.test)}."
+        f"On held-out test data ({facts.test_data}, {_frames(best.test_frames)}): {facts.score.name} "
+        f"{_scores(best.test, facts.score)}, si-RMSE {_si_rmse(best.test)}."
     )
     yield "Figures are means +- standard deviations over seeds."
 
@@ -146,7 +149,7 @@ def _split(si_rmse: Spread | None, final_score: Spread | None) -> FinalSplit | N
 
 
 def _sort_key(entry: FinalCandidate) -> tuple[float, int]:
-    return (-entry.validation.final_score.mean if entry.validation else 0.0, entry.trials[0])
+    return (-entry.validation.final_score.mean if entry.validation else math.inf, entry.trials[0])
 
 
 def _test_data(facts: SweepFacts, entries: Sequence[FinalCandidate]) -> str:
@@ -159,7 +162,7 @@ def _frames(frames: int | None) -> str:
     return count(frames or 0, "frame")
 
 
-def _table(entries: Sequence[FinalCandidate], gap: int) -> Table:
+def _table(entries: Sequence[FinalCandidate], gap: int, label: ScoreLabel) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, gap, 0, 0), pad_edge=False, show_edge=False)
     table.add_column("trials", max_width=9)
     for name in ("validation\nsi-RMSE", "validation\nscore", "ms", "test\nsi-RMSE", "test\nscore"):
@@ -168,10 +171,10 @@ def _table(entries: Sequence[FinalCandidate], gap: int) -> Table:
         table.add_row(
             " ".join(map(str, entry.trials)),
             _si_rmse(entry.validation),
-            _scores(entry.validation),
+            _scores(entry.validation, label),
             latency(entry.latency_ms.mean if entry.latency_ms else None),
             _si_rmse(entry.test),
-            _scores(entry.test),
+            _scores(entry.test, label),
             style="bold green" if place == 0 and entry.validation else None,
         )
     return table
@@ -184,11 +187,12 @@ def _si_rmse(split: FinalSplit | None) -> str:
     return number(split.si_rmse.mean, 4) + ("" if deviation is None else f" +-{number(deviation, 4)}")
 
 
-def _scores(split: FinalSplit | None) -> str:
+def _scores(split: FinalSplit | None, label: ScoreLabel) -> str:
     if split is None:
         return "-"
     deviation = split.final_score.deviation
-    return score(split.final_score.mean) + ("" if deviation is None else f" +-{score(deviation)}")
+    spread = "" if deviation is None else f" +-{label.text(deviation)}"
+    return label.text(split.final_score.mean) + spread
 
 
 def _missing(entries: Sequence[FinalCandidate]) -> Iterator[RenderableType]:

@@ -1,4 +1,4 @@
-"""The leaderboard: complete trials by Final Score, then all others, beside what the challenge published."""
+"""The leaderboard: complete trials by score, then all others, beside what the challenge published."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -8,7 +8,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sweep.judging.score import TABLE_1
 from sweep.lifecycle import SweepState, TrialState
 from sweep.lifecycle.events import Json
 from sweep.report.endings import count_endings, untrained_lines
@@ -16,12 +15,13 @@ from sweep.report.exports import export_lines
 from sweep.report.facts import SweepFacts, facts_of
 from sweep.report.finalising import candidates_json, candidates_table
 from sweep.report.flags import flag_legend, flag_marks
-from sweep.report.rows import LeaderboardRow, leaderboard_rows, row_json
-from sweep.report.text import interval, latency, number, one_line, score
+from sweep.report.rows import LeaderboardRow, leaderboard_rows, row_json, scoring_of
+from sweep.report.score_label import label_in
+from sweep.report.table1 import table_1
+from sweep.report.text import interval, latency, number, one_line
 from sweep.search.finalists import standing
 
 _METRICS: Final = (("si-RMSE", 4), ("RMSE", 2), ("LOG10", 4), ("REL", 4))
-_FIGURES: Final = ("score", *(name for name, _ in _METRICS), "ms")
 _REASONS: Final = 5
 _EXPORT_WIDTH: Final = 16
 _ROOMY: Final = 100
@@ -29,6 +29,8 @@ _ROOMY: Final = 100
 
 def leaderboard_json(state: SweepState) -> dict[str, Json]:
     """The leaderboard as plain data: what the scores depend on, and the list ``trials``, best first.
+
+    ``score`` is the name of the score under ``final_score``, where that is not the challenge's.
 
     Of a finalising sweep also ``finalizes``, the search, and the list ``candidates``: only there are test figures.
     """
@@ -51,8 +53,9 @@ def leaderboard_json(state: SweepState) -> dict[str, Json]:
         "latency": facts.latency,
         "measured_on_this_machine": facts.this_machine,
         "max_epochs": facts.max_epochs,
+        **({"score": facts.score.name} if facts.score.is_own else {}),
         "identity": dict(state.started.identity),
-        "best": next((trial.number for trial in standing(state)), None),
+        "best": next((trial.number for trial in standing(state, scoring_of(state))), None),
         **final,
         "trials": [row_json(row) for row in leaderboard_rows(state)],
     }
@@ -71,20 +74,22 @@ def leaderboard_table(state: SweepState, *, width: int, limit: int | None = None
     gap = 1 if width >= _ROOMY else 0
     parts: list[RenderableType] = [*_heading(facts, state, gap)]
     if rows:
-        parts += [_our_table(facts, rows[:limit], gap), *map(Text, _legend(rows[:limit]))]
+        parts += [_our_table(facts, rows[:limit], gap), *map(Text, _legend(rows[:limit], facts))]
         parts += map(Text, _exports_of_best(state))
     else:
         parts.append(Text("\nNo trials yet.\n"))
     if limit is not None and len(rows) > limit:
         parts.append(Text(f"and {len(rows) - limit} more: sweep leaderboard {facts.name}\n"))
     parts += [*map(Text, untrained_lines(count_endings(state.trials.values()))), *_reasons(rows)]
-    return Group(*parts, *_table_1(gap))
+    return Group(*parts, *table_1(state.started, rows, gap))
 
 
 def _heading(facts: SweepFacts, state: SweepState, gap: int) -> Iterator[RenderableType]:
     final = facts.finalizes is not None
-    topic = f"the winners of {facts.finalizes}, retrained" if final else "trials by Final Score"
+    topic = f"the winners of {facts.finalizes}, retrained" if final else f"trials by {facts.score.name}"
     yield Text(f"Sweep {facts.name}: {topic}", style="bold")
+    if facts.score.is_own:
+        yield Text(f"The score is {facts.score.name}; it is not the challenge's.")
     yield Text(f"{facts.space} on {facts.data}; {facts.target}")
     yield Text(facts.latency_statement)
     if facts.export_statement:
@@ -96,11 +101,25 @@ def _heading(facts: SweepFacts, state: SweepState, gap: int) -> Iterator[Rendera
 
 
 def _our_table(facts: SweepFacts, rows: Sequence[LeaderboardRow], gap: int) -> Table:
-    """Where it matters which file counts, it has a column; where there is little room, LOG10 and REL make it."""
+    """Where it matters which file counts, it has a column; where there is little room, LOG10 and REL make it.
+
+    Candidates of a folder are named; where there is little room, the intervals make it.
+    """
     several = facts.exports.combinations > 1
+    named = any(row.name for row in rows)
+    with_interval = not named or gap > 0
     metrics = _METRICS[:2] if several and gap == 0 else _METRICS
     table = _new_table(
-        gap, "#", "trial", "score", *(name for name, _ in metrics), "ms", "95 % CI", "MB", "state"
+        gap,
+        "#",
+        "trial",
+        *(["candidate"] if named else []),
+        "score",
+        *(name for name, _ in metrics),
+        "ms",
+        *(["95 % CI"] if with_interval else []),
+        "MB",
+        "state",
     )
     if several:
         table.add_column("export", max_width=_EXPORT_WIDTH, overflow="fold")
@@ -109,10 +128,11 @@ def _our_table(facts: SweepFacts, rows: Sequence[LeaderboardRow], gap: int) -> T
         table.add_row(
             _rank(row),
             str(row.trial),
-            score(row.final_score) if complete else score(row.partial_score, partial=True),
+            *([row.name] if named else []),
+            _score(row, facts),
             *_metrics(metrics, row.si_rmse, row.rmse, row.log10, row.rel),
             latency(row.runtime_ms),
-            "drifts" if _drifts(row) else interval(row.runtime_interval_ms),
+            *(["drifts" if _drifts(row) else interval(row.runtime_interval_ms)] if with_interval else []),
             number(row.size_mb, 1),
             _state_text(row, facts),
             *([row.export] if several else []),
@@ -121,13 +141,19 @@ def _our_table(facts: SweepFacts, rows: Sequence[LeaderboardRow], gap: int) -> T
     return table
 
 
+def _score(row: LeaderboardRow, facts: SweepFacts) -> str:
+    if row.final_score is not None:
+        return facts.score.text(row.final_score)
+    return facts.score.text(row.partial_score, partial=True)
+
+
 def _exports_of_best(state: SweepState) -> Iterator[str]:
     """What became of the best trial's other files."""
-    best = next(iter(standing(state)), None)
-    return iter(()) if best is None else export_lines(best)
+    best = next(iter(standing(state, scoring_of(state))), None)
+    return iter(()) if best is None else export_lines(best, label_in(state))
 
 
-def _legend(rows: Sequence[LeaderboardRow]) -> Iterator[str]:
+def _legend(rows: Sequence[LeaderboardRow], facts: SweepFacts) -> Iterator[str]:
     """What the marks in these rows mean."""
     if any(row.tied for row in rows):
         yield "=: tied; latency intervals, or finalists' rounds, leave the order open"
@@ -136,9 +162,13 @@ def _legend(rows: Sequence[LeaderboardRow]) -> Iterator[str]:
         yield "    decide the order of finalists, and change no figure"
     yield from flag_legend(flag for row in rows for flag in row.flags)
     if any(row.final_score is None and row.partial_score is not None for row in rows):
-        yield "~ partial score: what the last trained epoch promised, not a Final Score"
+        yield f"~ partial score: what the last trained epoch promised, not {_article(facts.score.name)}"
     if any(_drifts(row) for row in rows):
         yield "drifts: the latency moved while it was measured, so that it has no interval"
+
+
+def _article(name: str) -> str:
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
 def _rank(row: LeaderboardRow) -> str:
@@ -173,27 +203,10 @@ def _reasons(rows: Sequence[LeaderboardRow]) -> list[RenderableType]:
     return lines
 
 
-def _table_1(gap: int) -> tuple[RenderableType, ...]:
-    table = _new_table(gap, "team", *_FIGURES, "MB")
-    for row in TABLE_1:
-        table.add_row(
-            row.team,
-            str(row.final_score),
-            *_metrics(_METRICS, row.si_rmse, row.rmse, row.log10, row.rel),
-            f"{row.runtime_ms:g}",
-            number(row.size_mb, 1),
-        )
-    return (
-        Text("\nFor orientation: Table 1 of the Mobile AI 2022 challenge", style="bold"),
-        Text("A Raspberry Pi 4 and other data: NOT comparable with the scores above."),
-        table,
-    )
-
-
 def _new_table(gap: int, *columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, gap, 0, 0), pad_edge=False, show_edge=False)
     for name in columns:
-        table.add_column(name, no_wrap=True, justify="left" if name in ("team", "state") else "right")
+        table.add_column(name, no_wrap=True, justify="left" if name in ("candidate", "state") else "right")
     return table
 
 

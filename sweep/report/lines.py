@@ -10,9 +10,14 @@ from sweep.lifecycle.events import (
     EpochTrained,
     FilesRemoved,
     FinalistMeasured,
+    PretrainedLoaded,
     SweepEnded,
     SweepResumed,
     SweepStarted,
+    TeacherAttemptEnded,
+    TeacherAttemptStarted,
+    TeacherEpochTrained,
+    TeacherReady,
     TrialAdmitted,
     TrialCompleted,
     TrialEvent,
@@ -26,7 +31,9 @@ from sweep.report.endings import trials_over, trials_wanted
 from sweep.report.exports import export_label
 from sweep.report.facts import SweepFacts
 from sweep.report.flags import flag_words
-from sweep.report.text import count, duration, latency, number, one_line, score, spoken_duration
+from sweep.report.score_label import ScoreLabel, label_in
+from sweep.report.teacher_words import teacher_line
+from sweep.report.text import count, duration, latency, number, one_line, spoken_duration
 
 _RULES: Final[Mapping[str, str]] = {"rung": " by the rung policy", "extrapolation": " by extrapolation"}
 
@@ -37,6 +44,8 @@ def opening_lines(facts: SweepFacts) -> Iterator[str]:
     yield f"target: {facts.target}. {facts.latency_statement}"
     if facts.export_statement:
         yield facts.export_statement
+    if facts.teacher is not None:
+        yield f"teacher: {facts.teacher}"
     limits = [] if facts.trials is None else [f"at most {count(facts.trials, 'trial')}"]
     if facts.time_limit_s is not None:
         limits.append(f"at most {spoken_duration(facts.time_limit_s)}")
@@ -60,8 +69,10 @@ def trials_done(facts: SweepFacts, state: SweepState) -> str:
 
 def best_so_far(state: SweepState) -> str:
     """``best score 187.3 (trial 4)``."""
-    best = state.best
-    return "no score yet" if best is None else f"best score {score(best.final_score)} (trial {best.number})"
+    best, label = state.best, label_in(state)
+    if best is None:
+        return f"no {label.short} yet"
+    return f"best {label.short} {label.text(best.final_score)} (trial {best.number})"
 
 
 def event_line(before: SweepState, after: SweepState, event: Event) -> str | None:
@@ -75,6 +86,8 @@ def event_line(before: SweepState, after: SweepState, event: Event) -> str | Non
         case SweepEnded():
             detail = f": {one_line(event.detail)}" if event.detail else ""
             return f"ended ({event.reason}){detail}; {best_so_far(after)}"
+        case TeacherAttemptStarted() | TeacherEpochTrained() | TeacherAttemptEnded() | TeacherReady():
+            return f"teacher   {teacher_line(before, event)}"
         case TrialsAdded():
             return f"{count(event.trials, 'trial')} added"
         case _:
@@ -84,6 +97,7 @@ def event_line(before: SweepState, after: SweepState, event: Event) -> str | Non
 
 def _trial_line(earlier: SweepState, state: SweepState, event: TrialEvent) -> str | None:
     before, trial = earlier.trials.get(event.trial), state.trials[event.trial]
+    label = label_in(state)
     match event:
         case TrialProposed():
             return f"proposed    candidate {event.candidate_hash}"
@@ -91,15 +105,17 @@ def _trial_line(earlier: SweepState, state: SweepState, event: TrialEvent) -> st
             return f"admitted    {latency(event.latency_ms)} ms with untrained weights{_shared(event)}"
         case AttemptStarted():
             return _attempt_line(before, event)
+        case PretrainedLoaded():
+            return f"pretrained  {one_line(event.summary)}"
         case EpochTrained():
             return (
                 f"epoch {f'{event.epoch}/{trial.max_epochs}':<6}si-RMSE {number(event.si_rmse, 4)} and "
-                f"score {score(event.partial_score)} (both partial), {event.seconds:.1f} s"
+                f"{label.short} {label.text(event.partial_score)} (both partial), {event.seconds:.1f} s"
             )
         case AttemptEnded():
             return _attempt_end_line(trial, event)
         case TrialCompleted():
-            return _completion_line(event, is_best=state.best is trial)
+            return _completion_line(event, label, is_best=state.best is trial)
         case FinalistMeasured():
             return f"finalist    round {event.round}: {latency(event.latency_ms)} ms"
         case TrialPruned():
@@ -134,10 +150,10 @@ def _shared(event: TrialAdmitted) -> str:
     return "" if shared is None else f", shares the measurement of trial {shared}"
 
 
-def _completion_line(event: TrialCompleted, *, is_best: bool) -> str:
+def _completion_line(event: TrialCompleted, label: ScoreLabel, *, is_best: bool) -> str:
     flags, export = flag_words(event.flags), export_label(event)
     return (
-        f"complete    Final Score {score(event.final_score)}, si-RMSE "
+        f"complete    {label.name} {label.text(event.final_score)}, si-RMSE "
         f"{number(event.metrics['si_rmse'], 4)}, {latency(event.latency_ms)} ms"
         + (f" as {export}" if export else "")
         + (", the best so far" if is_best else "")

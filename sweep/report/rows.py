@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from sweep.judging.own_score import recorded_score
+from sweep.judging.score import Score
 from sweep.lifecycle import SweepState, Trial, TrialState
 from sweep.lifecycle.events import Json
 from sweep.lifecycle.exports import ExportRecord, records_of
 from sweep.report.exports import export_label
 from sweep.search.finalists import ranks, standing
+from sweep.space.space import CANDIDATE
 
 _ORDER: Final = (
     TrialState.COMPLETE,
@@ -48,6 +51,7 @@ class LeaderboardRow:
         files: by kind, relative to the sweep's directory; empty once they were removed to bound the disk.
         export: which of several files and settings the figures are of; empty: there is but one to ask for.
         exports: all of them.
+        name: of the candidate's file, in a sweep over a folder of candidates; else empty.
     """
 
     rank: int | None
@@ -74,18 +78,33 @@ class LeaderboardRow:
     files: Mapping[str, str]
     export: str = ""
     exports: tuple[ExportRecord, ...] = ()
+    name: str = ""
 
 
 def leaderboard_rows(state: SweepState) -> tuple[LeaderboardRow, ...]:
-    """All trials: complete ones as they stand, then those under way, then those that ended early."""
-    complete = standing(state)
+    """All trials: complete ones as they stand, then those under way, then those that ended early.
+
+    Raises:
+        ScoreError: the sweep's score is one of another package, which cannot be loaded here.
+    """
+    scoring = scoring_of(state)
+    complete = standing(state, scoring)
     others = (trial for trial in state.trials.values() if trial.state is not TrialState.COMPLETE)
-    places = ranks(complete)
+    places = ranks(complete, scoring)
     shared = Counter(places)
     return (
         *(_row(trial, rank, tied=shared[rank] > 1) for trial, rank in zip(complete, places, strict=True)),
         *(_row(trial, None, tied=False) for trial in sorted(others, key=_sort_key)),
     )
+
+
+def scoring_of(state: SweepState) -> Score:
+    """What the sweep maximises.
+
+    Raises:
+        ScoreError: it is the score of another package, which cannot be loaded here.
+    """
+    return recorded_score(state.started.identity if state.started else {})
 
 
 def row_json(row: LeaderboardRow) -> dict[str, Json]:
@@ -136,6 +155,7 @@ def _row(trial: Trial, rank: int | None, *, tied: bool) -> LeaderboardRow:
         files=completion.files if completion and trial.has_files else {},
         export=export_label(completion),
         exports=records_of(completion.exports if completion else ()),
+        name=str(trial.assignment.get(CANDIDATE, "")),
     )
 
 

@@ -22,7 +22,8 @@ from sweep.report.endings import (
 from sweep.report.facts import SweepFacts
 from sweep.report.flags import flag_words
 from sweep.report.lines import best_so_far, trials_done
-from sweep.report.text import count, duration, latency, number, one_line, score
+from sweep.report.score_label import CHALLENGE, ScoreLabel
+from sweep.report.text import count, duration, latency, number, one_line
 
 _HEADER_LINES: Final = 6  # the target may take two
 _COUNT_LINES: Final = 3  # the endings may take two
@@ -59,7 +60,7 @@ def screen(facts: SweepFacts, state: SweepState, elapsed_s: float, height: int) 
         *(counts(state) if roomy else ()),
         _bar(progress(facts, state, elapsed_s)),
         Text("\n"),
-        trials_table(shown, state.best),
+        trials_table(shown, state.best, facts.score),
     ]
     if hidden:
         parts.append(Text(f"and {len(hidden)} more: {_counts(hidden)}", style="dim"))
@@ -112,25 +113,25 @@ def choose_trials(state: SweepState, limit: int) -> tuple[Trial, ...]:
     return tuple(sorted(chosen, key=lambda trial: trial.number))
 
 
-def trials_table(trials: Sequence[Trial], best: Trial | None) -> Table:
+def trials_table(trials: Sequence[Trial], best: Trial | None, label: ScoreLabel = CHALLENGE) -> Table:
     """The trials with their figures; what is partial carries ``~``."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False, expand=True)
-    for name in ("trial", "state", "epoch", "ms", "si-RMSE", "score"):
+    for name in ("trial", "state", "epoch", "ms", "si-RMSE", label.short):
         table.add_column(name, no_wrap=True, justify="left" if name == "state" else "right")
     table.add_column("note", no_wrap=True, overflow="ellipsis", ratio=1)
     for trial in trials:
-        table.add_row(*_cells(trial, is_best=trial is best), style=_STYLES.get(trial.state))
+        table.add_row(*_cells(trial, label, is_best=trial is best), style=_STYLES.get(trial.state))
     table.caption = "~ partial: of the last epoch trained, with the latency of untrained weights"
     table.caption_justify = "left"
     return table
 
 
-def _cells(trial: Trial, *, is_best: bool) -> tuple[str | Text, ...]:
+def _cells(trial: Trial, label: ScoreLabel, *, is_best: bool) -> tuple[str | Text, ...]:
     completion = trial.completion
     if completion is not None:
-        figures = (number(completion.metrics["si_rmse"], 4), score(trial.final_score))
+        figures = (number(completion.metrics["si_rmse"], 4), label.text(trial.final_score))
     elif trial.epochs:
-        figures = (f"~{number(trial.epochs[-1].si_rmse, 4)}", score(trial.partial_score, partial=True))
+        figures = (f"~{number(trial.epochs[-1].si_rmse, 4)}", label.text(trial.partial_score, partial=True))
     else:
         figures = ("-", "-")
     return (

@@ -10,6 +10,8 @@ from sweep.lifecycle.events import Json
 from sweep.report.endings import Ending, count_endings
 from sweep.report.facts import facts_of
 from sweep.report.history import SweepHistory, condition
+from sweep.report.score_label import CHALLENGE, ScoreLabel, label_in
+from sweep.report.teacher_words import teacher_state
 from sweep.report.text import one_line
 
 _FAILURES: Final = 3
@@ -36,7 +38,7 @@ class Breakage:
 
 @dataclass(frozen=True)
 class BestTrial:
-    """The complete trial with the highest Final Score."""
+    """The complete trial with the highest score."""
 
     trial: int
     final_score: float
@@ -84,6 +86,8 @@ class SweepStatus:
         lost: attempts whose process or node went away without a word; ``crashed``: that raised an error.
         finalists: complete trials that were measured afresh, in turn; ``rounds``: of all of them together.
         silent_s: seconds since the last record.
+        teacher: what the teacher does, such as ``training epoch 3 of 6``; None if the sweep has none.
+        score: how what is maximised is called.
     """
 
     name: str
@@ -113,6 +117,9 @@ class SweepStatus:
     rounds: int
     pace: Pace
     silent_s: float | None
+    score: ScoreLabel = CHALLENGE
+
+    teacher: str | None = None
 
     @property
     def runs(self) -> bool:
@@ -156,6 +163,8 @@ def status_of(name: str, history: SweepHistory, *, running: bool, now: float) ->
         rounds=sum(len(trial.finals) for trial in trials),
         pace=_pace(history, running, now),
         silent_s=None if history.last_at is None else max(0.0, now - history.last_at),
+        teacher=teacher_state(state, history.settings, running),
+        score=label_in(state),
     )
 
 
@@ -165,9 +174,11 @@ def status_json(status: SweepStatus) -> dict[str, Json]:
     ``counts`` has a key per state of a trial; ``training`` lists objects with ``trial``, ``epoch``, ``to_epoch``
     and ``max_epochs``; ``breakages`` lists ``trial``, ``state`` and ``reason``; ``best`` (or null) has ``trial``,
     ``final_score``, ``si_rmse`` and ``latency_ms``; ``pace`` has ``elapsed_s``, ``limit_s``, ``needed_s``,
-    ``spare_s`` and ``reached``. Times are in seconds.
+    ``spare_s`` and ``reached``. Times are in seconds. ``score`` is the name of what is maximised, and only there
+    where that is not the challenge's.
     """
-    return asdict(status)
+    plain = {**asdict(status), "score": status.score.name}
+    return plain if status.score.is_own else {key: value for key, value in plain.items() if key != "score"}
 
 
 def _counts(trials: tuple[Trial, ...]) -> dict[str, int]:

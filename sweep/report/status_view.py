@@ -8,8 +8,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sweep.report.score_label import ScoreLabel
 from sweep.report.status import InTraining, Pace, SweepStatus
-from sweep.report.text import count, duration, latency, number, score, spoken_duration
+from sweep.report.text import count, duration, latency, number, spoken_duration
 
 _SHOWN: Final = 6
 _SILENCE_S: Final = 120.0
@@ -52,18 +53,24 @@ def status_line(status: SweepStatus) -> str:
     """The pipeline in one line of plain text."""
     counts = ", ".join(f"{amount} {state}" for state, amount in status.counts.items() if amount)
     best = (
-        f"best {score(status.best.final_score)} (trial {status.best.trial})"
+        f"best {_named(status.score)}{status.score.text(status.best.final_score)} (trial {status.best.trial})"
         if status.best
-        else "no score yet"
+        else f"no {status.score.short} yet"
     )
     limit = f" of {status.wanted}" if status.wanted is not None else ""
     parts = (
         f"{status.condition}: {status.done}{limit} trials done",
         counts,
+        f"teacher {status.teacher}" if status.teacher else "",
         count(status.epochs, "epoch"),
         best,
     )
     return "; ".join(part for part in parts if part)
+
+
+def _named(label: ScoreLabel) -> str:
+    """The name before a figure that is known to be the challenge's score where nothing is said."""
+    return f"{label.name} " if label.is_own else ""
 
 
 def _title(status: SweepStatus) -> Text:
@@ -177,8 +184,10 @@ def _account(status: SweepStatus) -> Table:
     best = status.best
     if best is not None:
         figures = f"si-RMSE {number(best.si_rmse, 4)} at {latency(best.latency_ms)} ms"
-        text = f"trial {best.trial}, Final Score {score(best.final_score)}: {figures}"
+        text = f"trial {best.trial}, {status.score.name} {status.score.text(best.final_score)}: {figures}"
         table.add_row("best", Text(text, style="bold"))
+    if status.teacher is not None:
+        table.add_row("teacher", status.teacher)
     table.add_row("spent", f"{count(status.epochs, 'epoch')}, {status.training_s:,.0f} s of training")
     shared = f", {status.admissions_shared} shared with an equal network" if status.admissions_shared else ""
     table.add_row("admissions", f"{status.admissions_measured} measured{shared}")

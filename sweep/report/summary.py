@@ -10,8 +10,9 @@ from sweep.report.endings import TRIED, count_endings, spoken_endings, untrained
 from sweep.report.exports import export_label, export_lines
 from sweep.report.facts import facts_of
 from sweep.report.finalising import winner_lines
-from sweep.report.rows import leaderboard_rows
-from sweep.report.text import count, duration, latency, number, one_line, score
+from sweep.report.rows import leaderboard_rows, scoring_of
+from sweep.report.score_label import label_in
+from sweep.report.text import count, duration, latency, number, one_line
 from sweep.search.finalists import standing
 
 
@@ -86,19 +87,19 @@ def _ended_how(ended: SweepEnded) -> str:
 
 
 def _best_lines(state: SweepState, baselines: BaselineFigures | None) -> Iterator[str]:
-    best = next(iter(standing(state)), None)
+    best = next(iter(standing(state, scoring_of(state))), None)
     if best is None or best.completion is None or state.started is None:
-        yield "No trial is complete, so there is no Final Score yet."
+        yield f"No trial is complete, so there is no {label_in(state).name} yet."
         return
     facts = facts_of(state.started)
     if facts.finalizes is None:
         yield (
-            f"Best: trial {best.number}, Final Score {score(best.final_score)}: si-RMSE "
+            f"Best: trial {best.number}, {facts.score.name} {facts.score.text(best.final_score)}: si-RMSE "
             f"{number(best.completion.metrics['si_rmse'], 4)} at {latency(best.latency_ms)} ms"
             f"{_as(export_label(best.completion))}."
         )
         yield from _tie_lines(state, best)
-        yield from export_lines(best)
+        yield from export_lines(best, facts.score)
     else:
         yield from winner_lines(facts, state)
     yield facts.latency_statement

@@ -13,6 +13,7 @@ from sweep.lifecycle import TrialState
 from sweep.lifecycle.events import Json
 from sweep.report.facts import SweepFacts, facts_of
 from sweep.report.history import SweepHistory, condition
+from sweep.report.score_label import ScoreLabel
 from sweep.report.text import one_line, score
 
 _STYLES = {"running": "cyan", "starting": "cyan", "died": "red", "error": "red", "damaged": "red"}
@@ -25,7 +26,7 @@ class SweepRow:
     Attributes:
         condition: see `sweep.report.history.condition`; or ``damaged``, with the reason in ``error``.
         under_way: trials that are not at their end, of a sweep that does not run, too.
-        best: the highest Final Score.
+        best: the highest score; ``score`` is its name, where that is not the Final Score.
         device: the target's class; emulated devices and estimated latencies say so.
         started_at: in seconds since the epoch, as ``changed_at``, the time of the last record.
     """
@@ -42,6 +43,7 @@ class SweepRow:
     started_at: float | None = None
     changed_at: float | None = None
     error: str = ""
+    score: str = ""
 
 
 def sweep_row(name: str, history: SweepHistory, running: bool) -> SweepRow:
@@ -62,6 +64,7 @@ def sweep_row(name: str, history: SweepHistory, running: bool) -> SweepRow:
         device=_device(facts),
         started_at=history.first_at,
         changed_at=history.last_at,
+        score=facts.score.name if facts.score.is_own else "",
     )
 
 
@@ -71,8 +74,8 @@ def damaged_row(name: str, error: Exception) -> SweepRow:
 
 
 def sweeps_json(rows: Sequence[SweepRow]) -> dict[str, Json]:
-    """A list ``sweeps`` of objects keyed as the fields of `SweepRow`."""
-    return {"sweeps": [asdict(row) for row in rows]}
+    """A list ``sweeps`` of objects keyed as the fields of `SweepRow`; ``score`` only where it has a name."""
+    return {"sweeps": [_plain(row) for row in rows]}
 
 
 def sweeps_table(rows: Sequence[SweepRow], timezone: tzinfo | None = None) -> RenderableType:
@@ -89,13 +92,23 @@ def sweeps_table(rows: Sequence[SweepRow], timezone: tzinfo | None = None) -> Re
             row.name,
             Text(row.condition, style=_STYLES.get(row.condition, "")),
             _trials(row),
-            score(row.best),
+            Text(_best(row)),
             Text(row.device),
             _moment(row.changed_at, timezone),
         )
     legend = Text("trials: complete/pruned/infeasible/failed, + those under way", style="dim")
     errors = [Text(f"{row.name}: {row.error}", style="red") for row in rows if row.error]
     return Group(table, legend, *errors)
+
+
+def _plain(row: SweepRow) -> dict[str, Json]:
+    return {key: value for key, value in asdict(row).items() if key != "score" or value}
+
+
+def _best(row: SweepRow) -> str:
+    if row.best is None or not row.score:
+        return score(row.best)
+    return f"{ScoreLabel(row.score, '', is_own=True).text(row.best)} ({row.score})"
 
 
 def _device(facts: SweepFacts) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sweep.judging.score import FINAL_SCORE, Score
 from sweep.lifecycle import SweepState, Trial, TrialState
 from sweep.search.plausible import (
     lowest_final,
@@ -26,12 +27,13 @@ class Verdict:
 class AdmissionPolicy:
     """``risk``: accepted chance that a trial stopped for its score would have been the best; None: never stop one.
 
-    ``extrapolation_risk`` is the same for trials that are in training.
+    ``extrapolation_risk`` is the same for trials that are in training. ``score`` is what the sweep maximises.
     """
 
     constraints: tuple[Constraint, ...] = ()
     risk: float | None = None
     extrapolation_risk: float | None = None
+    score: Score = FINAL_SCORE
 
     @property
     def states_in_training(self) -> tuple[TrialState, ...]:
@@ -52,7 +54,7 @@ class AdmissionPolicy:
         si_rmse = lowest_plausible(state.complete.finished, latency_ms, self.risk)
         if si_rmse is None:
             return None
-        return _hopeless(si_rmse, latency_ms, best.final_score, best.number)
+        return self._hopeless(si_rmse, latency_ms, best.final_score, best.number)
 
     def in_training(self, state: SweepState, trial: Trial) -> Verdict | None:
         """The verdict on a trial after its latest epoch; None: it may go on."""
@@ -65,7 +67,17 @@ class AdmissionPolicy:
         si_rmse = lowest_final(finished, trial.epoch, trial.epochs[-1].si_rmse, self.extrapolation_risk)
         if si_rmse is None:
             return None
-        return _hopeless(si_rmse, lowest_latency_ms(trial), best.final_score, best.number)
+        return self._hopeless(si_rmse, lowest_latency_ms(trial), best.final_score, best.number)
+
+    def _hopeless(self, si_rmse: float, latency_ms: float, best_score: float, best: int) -> Verdict | None:
+        reachable = reachable_score(si_rmse, latency_ms, self.score)
+        if reachable >= best_score:
+            return None
+        reason = (
+            f"at {latency_ms:.3g} ms a score of at most {reachable:.4g} is plausible (si-RMSE {si_rmse:.3f}); "
+            f"trial {best} has {best_score:.4g}"
+        )
+        return Verdict("hopeless", reason)
 
 
 def broken_constraint(constraints: Sequence[Constraint], trial: Trial) -> str | None:
@@ -80,14 +92,3 @@ def broken_constraint(constraints: Sequence[Constraint], trial: Trial) -> str | 
 def _known(constraint: Constraint, trial: Trial) -> float:
     known = trial.latency_ms if constraint.metric == "latency_ms" else trial.size_mb
     return known if known is not None else float("nan")
-
-
-def _hopeless(si_rmse: float, latency_ms: float, best_score: float, best: int) -> Verdict | None:
-    reachable = reachable_score(si_rmse, latency_ms)
-    if reachable >= best_score:
-        return None
-    reason = (
-        f"at {latency_ms:.3g} ms a score of at most {reachable:.4g} is plausible (si-RMSE {si_rmse:.3f}); "
-        f"trial {best} has {best_score:.4g}"
-    )
-    return Verdict("hopeless", reason)

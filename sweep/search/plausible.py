@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from sweep.judging.score import final_score
+from sweep.judging.score import FINAL_SCORE, Score
 from sweep.lifecycle import Finished, Trial
 
 MIN_FINISHED = 6
@@ -54,9 +54,9 @@ def lowest_final(finished: Sequence[Finished], epoch: int, si_rmse: float, risk:
     return float(si_rmse * math.exp(min(gain, 0.0)))
 
 
-def reachable_score(si_rmse: float, latency_ms: float) -> float:
-    """The Final Score at the lowest plausible si-RMSE and the lowest plausible latency."""
-    return final_score(max(si_rmse, 0.0), latency_ms)
+def reachable_score(si_rmse: float, latency_ms: float, score: Score = FINAL_SCORE) -> float:
+    """The score at the lowest plausible si-RMSE and the lowest plausible latency."""
+    return score(max(si_rmse, 0.0), latency_ms)
 
 
 def lowest_latency_ms(trial: Trial) -> float:

@@ -10,10 +10,11 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from sweep.judging.score import FINAL_SCORE, Score
 from sweep.lifecycle import Trial, TrialState
 from sweep.search.pareto import Breeder
 from sweep.search.ports import SearchSpace
-from sweep.search.told import FINAL_SCORE, PARETO_FRONT, Objectives, Teller
+from sweep.search.told import PARETO_FRONT, Objectives, Teller, objectives_of_score
 from sweep.space.constraint import Constraint
 from sweep.space.samplers import GPSampler, NSGA2Sampler, RandomSampler, Sampler, TPESampler
 
@@ -44,9 +45,9 @@ def check_sampler(space: SearchSpace, settings: Sampler) -> None:
         )
 
 
-def objectives_of(settings: Sampler) -> Objectives:
-    """What a study with this sampler optimises."""
-    return PARETO_FRONT if isinstance(settings, NSGA2Sampler) else FINAL_SCORE
+def objectives_of(settings: Sampler, score: Score = FINAL_SCORE) -> Objectives:
+    """What a study with this sampler optimises, in a sweep for ``score``."""
+    return PARETO_FRONT if isinstance(settings, NSGA2Sampler) else objectives_of_score(score)
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def method_of(
 
 @dataclass(frozen=True)
 class Lessons:
-    """Tells trials to a sampler that maximises the Final Score."""
+    """Tells trials to a sampler that maximises the score."""
 
     teller: Teller
 

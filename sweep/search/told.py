@@ -17,7 +17,7 @@ their violation, behind all that keep them. (Those that look at complete trials 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +31,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from sweep.judging.score import FinalScore, Score
 from sweep.lifecycle import Trial, TrialState
 from sweep.search.ports import SearchSpace
 from sweep.space import Domain, IntegerRange, Options, RealRange
@@ -51,10 +52,19 @@ _STATES: Mapping[TrialState, OptunaState] = {
 
 @dataclass(frozen=True)
 class Objectives:
-    """What a study optimises: names of figures of a complete trial, and their directions."""
+    """What a study optimises: names of figures of a complete trial, and their directions.
+
+    ``shown`` is what the study calls them; empty: by their names.
+    """
 
     names: tuple[str, ...]
     directions: tuple[StudyDirection, ...]
+    shown: tuple[str, ...] = ()
+
+    @property
+    def is_score(self) -> bool:
+        """Whether the sweep's score is all that is optimised."""
+        return self.names == FINAL_SCORE.names
 
     def of(self, trial: Trial) -> list[float]:
         """The objectives of a complete trial.
@@ -72,10 +82,17 @@ class Objectives:
 
 
 FINAL_SCORE = Objectives(("final_score",), (StudyDirection.MAXIMIZE,))
-"""The challenge's score, maximised."""
+"""The sweep's score, maximised; the challenge's, where it has no other name (see `objectives_of_score`)."""
 
 PARETO_FRONT = Objectives(("si_rmse", "latency_ms", "size_mb"), (StudyDirection.MINIMIZE,) * 3)
 """Validation error, latency and size of the file, minimised together."""
+
+
+def objectives_of_score(score: Score) -> Objectives:
+    """The sweep's score, maximised, under its own name."""
+    if isinstance(score, FinalScore):
+        return FINAL_SCORE
+    return replace(FINAL_SCORE, shown=(score.name,))
 
 
 @dataclass(frozen=True)

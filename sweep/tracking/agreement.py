@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sweep.lifecycle import SweepState, Trial, TrialState
+from sweep.report.score_label import label_in
 from sweep.tracking.plan import Status, sweep_status, trial_status
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def agreement(
     Args:
         state: the sweep's state, after the projections caught up.
         mlflow_rows: the sweep's runs; None: it has no such projection.
-        optuna_trials: the trials of its study, which optimises the Final Score or several figures; None: likewise.
+        optuna_trials: the trials of its study, which optimises the score or several figures; None: likewise.
     """
     found: list[str] = []
     if mlflow_rows is not None:
@@ -70,15 +71,16 @@ def _in_mlflow(state: SweepState, rows: Sequence[MlflowRow]) -> Iterator[str]:
     for number, copies in by_trial.items():
         for row in copies:
             if number in state.trials:
-                yield from _row(row, state.trials[number], trial_status(state, state.trials[number]))
+                trial = state.trials[number]
+                yield from _row(row, trial, trial_status(state, trial), label_in(state).name)
 
 
-def _row(row: MlflowRow, trial: Trial, status: Status) -> Iterator[str]:
+def _row(row: MlflowRow, trial: Trial, status: Status, name: str) -> Iterator[str]:
     where = f"MLflow: trial {trial.number}"
     if (row.status, row.state) != (status, trial.state.value):
         yield f"{where} is {row.status} ({row.state}), not {status} ({trial.state.value})"
     if row.final_score != trial.final_score:
-        yield f"{where} has the Final Score {row.final_score}, not {trial.final_score}"
+        yield f"{where} has the {name} {row.final_score}, not {trial.final_score}"
     yield from _epochs(where, row.scores, trial)
 
 

@@ -45,7 +45,7 @@ def dashboard_environment(uri: str, artifacts: str) -> dict[str, str]:
 
 
 def dashboard_address(server: str = "http://127.0.0.1:5000", experiment: str | None = None) -> str:
-    """Where to point the browser: the experiment's trials by Final Score, or the list of experiments."""
+    """Where to point the browser: the experiment's trials by score, or the list of experiments."""
     address = f"{server.rstrip('/')}/#/experiments"
     if experiment is None:
         return f"{address}?workflowType=machine_learning"

@@ -7,18 +7,15 @@ from typing import Any, Final
 
 from sweep.lifecycle.events import Json, SweepStarted
 from sweep.report.facts import facts_of
+from sweep.report.score_label import ScoreLabel
 from sweep.tracking.plan import cut
 
 IDENTITY_TAG: Final = "depth_sweep.identity"
 VIEW: Final = "scores"
-"""Key of the shared view of the runs table that every experiment gets: trials by Final Score."""
+"""Key of the shared view of the runs table that every experiment gets: trials by score."""
 
 _MAX_NAME: Final = 400
-_COLUMNS: Final = (
-    "attributes.`Created`",
-    *(f"metrics.`{key}`" for key in ("final_score", "si_rmse", "runtime_ms", "rmse", "log10", "rel")),
-    *("metrics.`partial_score`", "tags.`state`"),
-)
+_METRICS: Final = ("si_rmse", "runtime_ms", "rmse", "log10", "rel")
 
 
 def ensure_experiment(client: Any, started: SweepStarted, artifact_root: str | None) -> str:
@@ -58,28 +55,32 @@ def _create(client: Any, started: SweepStarted, artifact_root: str | None) -> No
         "Sweeps whose scores are comparable: the same search space, data, full fidelity and target. "
         f"{facts.latency_statement}"
     )
+    if facts.score.is_own:
+        note += f" The score is {facts.score.name}."
     tags = {
         IDENTITY_TAG: digest,
         "mlflow.experimentKind": "custom_model_development",
         "mlflow.note.content": note,
-        f"mlflow.sharedViewState.{VIEW}": json.dumps(_view()),
+        f"mlflow.sharedViewState.{VIEW}": json.dumps(_view(facts.score)),
     }
     location = f"{artifact_root.rstrip('/')}/{digest}" if artifact_root else None
     client.create_experiment(name, artifact_location=location, tags=tags)
 
 
-def _view() -> dict[str, Json]:
+def _view(score: ScoreLabel) -> dict[str, Json]:
     """The state of the dashboard's runs table: trials only, best first, with the figures that matter."""
+    figures = (score.key, *_METRICS, score.partial_key)
+    columns = ["attributes.`Created`", *(f"metrics.`{key}`" for key in figures), "tags.`state`"]
     return {
         "searchFilter": "tags.kind = 'trial'",
-        "orderByKey": "metrics.`final_score`",
+        "orderByKey": f"metrics.`{score.key}`",
         "orderByAsc": False,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "modelVersionFilter": "All Runs",
         "datasetsFilter": [],
-        "selectedColumns": list(_COLUMNS),
-        "columnOrder": list(_COLUMNS),
+        "selectedColumns": columns,
+        "columnOrder": columns,
     }
 
 

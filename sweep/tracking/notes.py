@@ -11,7 +11,7 @@ def sweep_note(facts: SweepFacts, state: SweepState) -> str:
     best = state.best
     if best is not None and best.completion is not None:
         lines.append(
-            f"**Best so far: trial {best.number}**, Final Score {best.completion.final_score:.1f} "
+            f"**Best so far: trial {best.number}**, {_score(facts, best.completion.final_score)} "
             f"(si-RMSE {best.completion.metrics['si_rmse']:.4f}, {best.completion.latency_ms:.2f} ms). "
             f"Its file: `sweep best {facts.name} -o model.tflite`."
         )
@@ -32,11 +32,16 @@ def trial_note(facts: SweepFacts, trial: Trial) -> str:
         figures, export = trial.completion, export_label(trial.completion)
         file = f"file ({export})" if export else "file"
         return (
-            f"**Complete.** Final Score {figures.final_score:.1f} from si-RMSE "
+            f"**Complete.** {_score(facts, figures.final_score)} from si-RMSE "
             f"{figures.metrics['si_rmse']:.4f} and {figures.latency_ms:.2f} ms, both of the exported TFLite "
             f"{file}. Data: {facts.data}. Target: {facts.target}. {facts.latency_statement}"
         )
     return f"**{trial.state.value.capitalize()}** {where}: {trial.reason}"
+
+
+def _score(facts: SweepFacts, value: float) -> str:
+    text = facts.score.text(value) if facts.score.is_own else f"{value:.1f}"
+    return f"{facts.score.name} {text}"
 
 
 def _progress(facts: SweepFacts, state: SweepState) -> str:

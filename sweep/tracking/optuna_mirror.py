@@ -14,7 +14,7 @@ from optuna.trial import TrialState as OptunaState
 
 from sweep.lifecycle import Trial, TrialState
 from sweep.lifecycle.exports import records_of, winner_of
-from sweep.search.told import FINAL_SCORE, Teller
+from sweep.search.told import Teller
 
 STATES: Final[Mapping[TrialState, OptunaState]] = {
     TrialState.COMPLETE: OptunaState.COMPLETE,
@@ -34,7 +34,7 @@ def mirrored(teller: Teller, trial: Trial) -> FrozenTrial:
     shown = teller.tell(trial)
     shown.state = STATES.get(trial.state, OptunaState.RUNNING)
     shown.datetime_complete = datetime.fromtimestamp(trial.changed_at) if trial.state.is_final else None
-    if trial.state is TrialState.PRUNED and trial.epochs and teller.objectives == FINAL_SCORE:
+    if trial.state is TrialState.PRUNED and trial.epochs and teller.objectives.is_score:
         shown.value = trial.epochs[-1].score  # as `optuna.Study.tell` has it
     shown.user_attrs |= _attributes(trial)
     return shown

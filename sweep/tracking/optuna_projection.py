@@ -193,7 +193,8 @@ class OptunaProjection:
             raise StudyMismatch(f"{where} was not made by a sweep; rename or delete it")
         if owner not in (None, started.sweep_id):
             raise StudyMismatch(f"{where} belongs to the sweep {owner}, not to {started.sweep_id}")
-        names = list(self._teller.objectives.names)
+        objectives = self._teller.objectives
+        names = list(objectives.shown or objectives.names)
         found = (study.metric_names or names, tuple(study.directions))
         if found != (names, self._teller.objectives.directions):
             raise StudyMismatch(f"{where} optimises {found[0]}, not {names}; delete it, and it is made anew")

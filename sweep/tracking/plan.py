@@ -20,9 +20,15 @@ from sweep.lifecycle.events import (
     FilesRemoved,
     FinalistMeasured,
     Json,
+    PretrainedLoaded,
     SweepEnded,
     SweepResumed,
     SweepStarted,
+    TeacherAttemptEnded,
+    TeacherAttemptStarted,
+    TeacherEpochTrained,
+    TeacherEvent,
+    TeacherReady,
     TrialAdmitted,
     TrialCompleted,
     TrialEvent,
@@ -34,7 +40,9 @@ from sweep.lifecycle.events import (
 )
 from sweep.lifecycle.exports import labels, records_of, winner_of
 from sweep.report.facts import SweepFacts, facts_of
+from sweep.report.score_label import ScoreLabel
 from sweep.tracking import notes
+from sweep.tracking.teacher_entry import teacher_entry
 
 Status = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
 
@@ -138,6 +146,10 @@ def plan(state: SweepState, record: Record) -> Iterator[RunUpdate]:
             yield from _unfinished(state, record, "SCHEDULED")
         case TrialsAdded():
             yield RunUpdate(None, record.sequence, tags={"trials_added": str(state.trials_added)})
+        case (
+            TeacherAttemptStarted() | TeacherEpochTrained() | TeacherAttemptEnded() | TeacherReady() as event
+        ):
+            yield _teach(event, record)
         case event:
             trial = state.trials[event.trial]
             yield _of_trial(facts, trial, event, record)
@@ -199,6 +211,13 @@ def _start_sweep(facts: SweepFacts, event: SweepStarted, record: Record) -> RunU
     )
 
 
+def _teach(event: TeacherEvent, record: Record) -> RunUpdate:
+    entry = teacher_entry(event)
+    tags = {key: cut(value) for key, value in entry.tags.items()}
+    metrics = _points(entry.figures, record, step=entry.step)
+    return RunUpdate(None, record.sequence, metrics=metrics, tags=tags)
+
+
 def _end_sweep(facts: SweepFacts, state: SweepState, event: SweepEnded, record: Record) -> RunUpdate:
     tags = {"state": _ENDED[event.reason][0], NOTE_TAG: cut(notes.sweep_note(facts, state))}
     if event.reason == "error":
@@ -218,7 +237,7 @@ def _sweep_progress(facts: SweepFacts, state: SweepState, record: Record) -> Run
     done = [trial for trial in state.trials.values() if trial.state.is_final]
     figures = {"trials_done": float(len(done))}
     if state.best is not None and state.best.final_score is not None:
-        figures["best_final_score"] = state.best.final_score
+        figures[f"best_{facts.score.key}"] = state.best.final_score
     return RunUpdate(
         None,
         record.sequence,
@@ -244,12 +263,16 @@ def _changes(facts: SweepFacts, trial: Trial, event: TrialEvent, record: Record)
             return _propose(facts, trial, record)
         case TrialAdmitted():
             return _admit(update, event, record)
+        case PretrainedLoaded():
+            return replace(update, tags={"pretrained": cut(event.summary)})
         case EpochTrained():
-            return replace(update, metrics=_points(_epoch_figures(event), record, step=event.epoch))
+            return replace(
+                update, metrics=_points(_epoch_figures(event, facts.score), record, step=event.epoch)
+            )
         case TrialCompleted():
-            return _complete(update, trial, event, record)
+            return _complete(update, trial, event, record, facts.score)
         case FinalistMeasured():
-            return _measure_finalist(update, trial, event, record)
+            return _measure_finalist(update, trial, event, record, facts.score)
         case TrialPruned():
             return replace(update, tags={"reason": cut(event.reason), "rule": event.rule})
         case TrialInfeasible() | TrialFailed():
@@ -289,29 +312,37 @@ def _admit(update: RunUpdate, event: TrialAdmitted, record: Record) -> RunUpdate
     return replace(update, metrics=_points(figures, record, step=0), tags=shared)
 
 
-def _measure_finalist(update: RunUpdate, trial: Trial, event: FinalistMeasured, record: Record) -> RunUpdate:
+def _measure_finalist(
+    update: RunUpdate, trial: Trial, event: FinalistMeasured, record: Record, score: ScoreLabel
+) -> RunUpdate:
     """The round's latency at its number, and what the trial's best-known figures are now."""
     assert trial.final_score is not None
     assert trial.latency_ms is not None
-    now = {"final_score": trial.final_score, "runtime_ms": trial.latency_ms}
+    now = {score.key: trial.final_score, "runtime_ms": trial.latency_ms}
     rounds = _points({"finalist_latency_ms": event.latency_ms}, record, step=event.round)
     return replace(update, metrics=(*_points(now, record, step=trial.epoch), *rounds))
 
 
-def _complete(update: RunUpdate, trial: Trial, event: TrialCompleted, record: Record) -> RunUpdate:
-    figures = {**event.metrics, "runtime_ms": event.latency_ms, "final_score": event.final_score}
+def _complete(
+    update: RunUpdate, trial: Trial, event: TrialCompleted, record: Record, score: ScoreLabel
+) -> RunUpdate:
+    figures = {**event.metrics, "runtime_ms": event.latency_ms, score.key: event.final_score}
     interval = event.measurement.get("interval_ms")
     if interval:
         figures |= {"runtime_low_ms": interval[0], "runtime_high_ms": interval[1]}
     if "size_bytes" in event.export:
         figures["size_mb"] = event.export["size_bytes"] / 1e6
     held_out = {} if event.test is None else event.test
-    figures |= {f"test_{key}": value for key, value in held_out.items() if isinstance(value, int | float)}
+    figures |= {
+        f"test_{score.key if key == 'final_score' else key}": value
+        for key, value in held_out.items()
+        if isinstance(value, int | float)
+    }
     texts = {"measurement.json": event.measurement, "judgement.json": event.judgement}
     return replace(
         update,
         params=_export_params(event),
-        metrics=_points({**figures, **_export_figures(event)}, record, step=trial.epoch),
+        metrics=_points({**figures, **_export_figures(event, score)}, record, step=trial.epoch),
         tags={"flags": ", ".join(event.flags)} if event.flags else {},
         files=event.files,
         texts={
@@ -331,7 +362,7 @@ def _export_params(event: TrialCompleted) -> dict[str, str]:
     return {f"export.{name}": str(getattr(winner, name)) for name in names}
 
 
-def _export_figures(event: TrialCompleted) -> dict[str, float]:
+def _export_figures(event: TrialCompleted, score: ScoreLabel) -> dict[str, float]:
     """Of each file at each setting, by what tells it from the others, such as ``int8.4t.latency_ms``."""
     records = records_of(event.exports)
     figures: dict[str, float] = {}
@@ -340,7 +371,7 @@ def _export_figures(event: TrialCompleted) -> dict[str, float]:
         known = {
             "si_rmse": found.si_rmse,
             "latency_ms": found.latency_ms,
-            "final_score": found.final_score,
+            score.key: found.final_score,
             "size_mb": size_mb,
         }
         prefix = label.replace(" ", ".")
@@ -348,11 +379,11 @@ def _export_figures(event: TrialCompleted) -> dict[str, float]:
     return figures
 
 
-def _epoch_figures(event: EpochTrained) -> dict[str, float]:
+def _epoch_figures(event: EpochTrained, score: ScoreLabel) -> dict[str, float]:
     return {
         "train_loss": event.train_loss,
         "si_rmse_partial": event.si_rmse,
-        "partial_score": event.partial_score,
+        score.partial_key: event.partial_score,
         "learning_rate": event.learning_rate,
         "epoch_seconds": event.seconds,
     }

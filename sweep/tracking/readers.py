@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweep.lifecycle import read_state
 from sweep.lifecycle.events import SweepStarted
+from sweep.report.score_label import ScoreLabel, label_of
 from sweep.tracking.agreement import MlflowRow, agreement
 from sweep.tracking.experiments import find_experiments
 from sweep.tracking.plan import SWEEP_ID_TAG, TRIAL_TAG
@@ -34,13 +35,14 @@ def read_mlflow(uri: str, started: SweepStarted) -> tuple[MlflowRow, ...]:
     """The sweep's runs in the store at ``uri``, those that were deleted left out."""
     client: Any = open_client(uri)
     experiments = [found.experiment_id for found in find_experiments(client, started.identity)]
+    label = label_of(started.identity)
     rows: list[MlflowRow] = []
     token = None
     while experiments:
         page = client.search_runs(
             experiments, f"tags.`{SWEEP_ID_TAG}` = '{started.sweep_id}'", page_token=token
         )
-        rows += [_row(client, run) for run in page]
+        rows += [_row(client, run, label) for run in page]
         token = page.token
         if not token:
             break
@@ -62,16 +64,16 @@ def read_optuna(url: str, started: SweepStarted) -> "tuple[FrozenTrial, ...]":
         storage.engine.dispose()
 
 
-def _row(client: Any, run: Any) -> MlflowRow:
+def _row(client: Any, run: Any, label: ScoreLabel) -> MlflowRow:
     tags, metrics = run.data.tags, run.data.metrics
     scores = {}
-    if "partial_score" in metrics:
-        history = client.get_metric_history(run.info.run_id, "partial_score")
+    if label.partial_key in metrics:
+        history = client.get_metric_history(run.info.run_id, label.partial_key)
         scores = {point.step: point.value for point in history}
     return MlflowRow(
         trial=int(tags[TRIAL_TAG]) if TRIAL_TAG in tags else None,
         status=run.info.status,
         state=tags.get("state", ""),
-        final_score=metrics.get("final_score"),
+        final_score=metrics.get(label.key),
         scores=scores,
     )

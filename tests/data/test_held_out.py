@@ -17,6 +17,10 @@ from sweep import data
 from sweep.data import DatasetError, load_dataset, load_test_split, prepare_dataset, prepare_test_split
 
 RNG = np.random.default_rng(7)
+SOURCES = (
+    "a folder with train/ and validation/, NYU Depth v2's labelled .mat file, or package.module:Class of a "
+    "source of one's own"
+)
 ALLOWED = "allowed: pictures that are in neither train nor validation"
 
 # Runs a preparation, and prints every path that Python opens or lists below the data folder.
@@ -188,7 +192,9 @@ def test_a_missing_test_folder_is_an_error_that_says_what_belongs_there(folder: 
         "test: no such folder; judging on held-out pairs needs test/rgb and test/depth "
         "(allowed: NAME.png, NAME.jpg or NAME.jpeg in rgb, NAME.png in depth)",
     )
-    assert problems_of(folder / "nowhere") == (f"{folder / 'nowhere'}: no such folder",)
+    assert problems_of(folder / "nowhere") == (
+        f"{folder / 'nowhere'}: no such file or folder; allowed: {SOURCES}",
+    )
     assert not (folder.parent / "cache").exists()
 
 

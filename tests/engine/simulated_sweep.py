@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from simulated_work import FakeMeasurer, FakeTasks, Mishaps, train
+from taught_space import TAUGHT_SPACE, simulated_teacher
 
 from sweep.engine import control
 from sweep.engine.attempt_spec import AttemptSpec
@@ -27,6 +28,9 @@ from sweep.engine.searcher import AttemptSearcher
 from sweep.engine.settings import Workplace
 from sweep.engine.stages import Stages
 from sweep.engine.steps import Steps
+from sweep.engine.teaching import adopt_teacher
+from sweep.judging.own_score import score_identity
+from sweep.judging.score import FinalScore
 from sweep.lifecycle import Event, Journal, Record, SweepState, read_state
 from sweep.lifecycle.events import SweepEnded, SweepResumed, SweepStarted
 from sweep.lifecycle.journal import JOURNAL_NAME
@@ -83,8 +87,14 @@ class Configuration:
     starts: tuple[Start, ...] = ()
     finalizing: bool = False
     exports: ExportChoices = field(default_factory=ExportChoices)
+    teacher: Literal["trained", "adopted"] | None = None
+    """Where the teacher comes from; half of the recipes want it."""
     asks: Mapping[int, int] = field(default_factory=dict)
     """How many trials a person adds when there are so many; 0: the person stops the sweep."""
+
+    @property
+    def space(self) -> Space:
+        return SPACE if self.teacher is None else TAUGHT_SPACE
 
     @property
     def max_epochs(self) -> int:
@@ -100,7 +110,16 @@ class Configuration:
             max_epochs=self.max_epochs,
             starts=self.starts,
             constraints=self.admission.constraints,
+            score=self.admission.score,
         )
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """As `sweep.engine.identity` has it; a score that is not the challenge's is told by its class."""
+        score = self.admission.score
+        path = f"{type(score).__module__}:{type(score).__qualname__}"
+        own = {} if isinstance(score, FinalScore) else {"score": score_identity(path, score)}
+        return {"max_epochs": self.max_epochs, **own}
 
 
 class World:
@@ -154,15 +173,18 @@ class _Run:
         self._files = files = SweepFiles(world.directory.resolve())
         test = world.directory / "test" if c.finalizing else None
         workplace = Workplace(files, world.directory, None, c.max_epochs, SEED, test, c.exports)
+        self._workplace, self._tasks = workplace, world.tasks
+        self._teacher = simulated_teacher(c.teacher, world.directory.parent) if c.teacher else None
         self._trials = _trials_to_try(journal.records, ledger.state, c.trials)
         self._driver = SimulatedDriver(
             ledger,
             Planner(c.rungs, Limits(self._trials, c.slots, c.lookahead), c.admission),
-            c.proposer(SPACE),
+            c.proposer(c.space),
             workplace,
             AttemptResources(threads=1, use_gpu=False),
             deadline=None,
             now=(2.0 * tick for tick in count()).__next__,  # people's wishes are looked at each time
+            teacher=self._teacher,
         )
         self._measurer = FakeMeasurer(lambda: ledger.state, c.mishaps)
         steps = Steps(workplace, world.tasks, self._measurer, c.admission, lambda: ledger.state)
@@ -174,12 +196,13 @@ class _Run:
     def to_its_end(self) -> SweepEnded:
         settings = {"trials": self._trials}
         if self._ledger.state.started is None:
-            identity = {"max_epochs": self._configuration.max_epochs}
+            identity = self._configuration.identity
             self._ledger.record(SweepStarted("s", "id", identity, {}, settings, {}))
         else:
             self._ledger.record(SweepResumed(settings, {}))
         self._driver.pump()
         self._work()
+        adopt_teacher(self._teacher, self._ledger, self._workplace, self._tasks)
         run_attempts(AttemptSearcher(self._driver), self._train, self._work)
         self._stages.close()
         self._measure_finalists()
@@ -206,6 +229,7 @@ class _Run:
             top=3,
             rounds=self._configuration.finalist_rounds,
             may_go_on=lambda: not self._driver.stopping,
+            score=self._configuration.admission.score,
         )
 
 

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from device_farm.types import InfeasibleModel, Measurement, MeasurementSettings
-from sweep.engine.attempt_spec import AttemptSpec
+from sweep.engine.attempt_spec import TEACHER, AttemptSpec
 from sweep.engine.exports import ExportedFile
 from sweep.engine.files import Checkpoints
+from sweep.engine.teaching import wants_teacher
 from sweep.judging.judge import FrameMetrics, JudgedChunk
 from sweep.judging.metrics import DepthMetrics
-from sweep.lifecycle import SweepState
+from sweep.lifecycle import SweepState, Teacher
 from sweep.space import InferenceSetting
 from sweep.space.candidate import Candidate
 
@@ -107,6 +108,11 @@ class FakeTasks:
         assert tflite.exists()
         return {"reference_max_relative": 0.0, "reference_si_rmse": 0.0}
 
+    def judge_teacher(self, candidate: Mapping[str, Any], checkpoint: Path) -> float:
+        state = json.loads(checkpoint.read_text())
+        assert state["candidate"] == hashes_of(candidate)["candidate"]
+        return si_rmse_of(state["candidate"], state["epoch"])
+
     def draw_picture(self, tflite: Path, path: Path) -> None:
         assert tflite.exists()
         path.write_bytes(b"picture")
@@ -180,6 +186,7 @@ def train(
     name = hashes_of(spec.candidate)["candidate"]
     checkpoints = Checkpoints(Path(spec.checkpoint_directory))
     epoch = _restored(spec, name)
+    _check_teacher(spec)
     while epoch < spec.to_epoch:
         if hears_stops and Path(spec.stop_flag).exists():
             yield {"failure": "stopped", "reason": "", "done": True}
@@ -208,8 +215,17 @@ def _restored(spec: AttemptSpec, name: str) -> int:
     return int(state["epoch"])
 
 
+def _check_teacher(spec: AttemptSpec) -> None:
+    """Who wants a teacher has one, and that is a trained one; nobody else has."""
+    assert (spec.teacher is not None) == wants_teacher(spec.candidate)
+    if spec.teacher is not None:
+        state = json.loads(Path(spec.teacher.checkpoint).read_text())
+        assert state["candidate"] == hashes_of(spec.teacher.candidate)["candidate"]
+        assert state["epoch"] >= 3
+
+
 def _mishap(name: str, epoch: int, state: SweepState, number: int, mishaps: Mishaps) -> str | None:
-    trial = state.trials[number]
+    trial = (state.teacher or Teacher()) if number == TEACHER else state.trials[number]
     if epoch == 1 and share("lost", name) < mishaps.lost and (mishaps.always or not trial.losses):
         return "lost"
     if epoch == 1 and share("crash", name) < mishaps.crashes and (mishaps.always or not trial.crashes):

@@ -8,12 +8,16 @@ from simulated_sweep import MAX_EPOCHS, Configuration, World
 from simulated_work import Mishaps
 
 from sweep.engine.garbage import garbage_of
+from sweep.engine.teaching import wants_teacher
+from sweep.hashing import sha256_of
 from sweep.lifecycle import Event, SweepState, TrialState, read_journal
 from sweep.lifecycle.events import (
     AttemptStarted,
     EpochTrained,
     FilesRemoved,
     FinalistMeasured,
+    TeacherEpochTrained,
+    TeacherReady,
     TrialAdmitted,
     TrialCompleted,
     TrialProposed,
@@ -58,6 +62,8 @@ CONFIGURATIONS: Mapping[str, Configuration] = {
         mishaps=Mishaps(infeasible=0.1, lost=0.2),
         finalist_rounds=3,
     ),
+    "a teacher trained first": Configuration(teacher="trained", mishaps=MIXED),
+    "a teacher trained before": Configuration(teacher="adopted", trials=4),
     "a person asks": Configuration(trials=4, asks={2: 2, 3: 0, 5: 1}),
     "finalising": Configuration(
         trials=4,
@@ -75,8 +81,12 @@ CONFIGURATIONS: Mapping[str, Configuration] = {
 
 
 def story(state: SweepState) -> list[dict[str, Any]]:
-    """What became of each trial, without what depends on when it happened or how often it was interrupted."""
-    return [
+    """What became of each trial, without what depends on when it happened or how often it was interrupted.
+
+    The teacher comes first, if there is one.
+    """
+    teacher = [] if state.teacher is None else [{"teacher": state.teacher.ready}]
+    return teacher + [
         {
             "trial": trial.number,
             "assignment": trial.assignment,
@@ -112,12 +122,32 @@ def check_journal(world: World) -> None:
         Counter(event.request for event in events if isinstance(event, TrialsAdded)),
         Counter(own_measurements(events, state)),
     ]
+    check_teacher(world, events, state)
     if not world.configuration.finalizing:
         once.append(Counter(trial.candidate_hash for trial in state.trials.values()))
     assert all(set(counted.values()) <= {1} for counted in once), once
     starts = [event for event in events if isinstance(event, AttemptStarted)]
     assert all((event.from_epoch == 0) == (event.checkpoint is None) for event in starts)
     check_files(world, state)
+
+
+def check_teacher(world: World, events: list[Event], state: SweepState) -> None:
+    """It was trained once, and was ready before any trial trained; whoever looks finds what it was."""
+    kinds = [type(event) for event in events]
+    if world.configuration.teacher is None:
+        assert state.teacher is None
+        return
+    assert state.teacher is not None
+    assert state.teacher.ready is not None
+    assert kinds.count(TeacherReady) == 1
+    assert AttemptStarted not in kinds[: kinds.index(TeacherReady)]
+    epochs = [event.epoch for event in events if isinstance(event, TeacherEpochTrained)]
+    assert epochs == list(range(1, state.teacher.epochs + 1))
+    path = world.directory / state.teacher.ready.checkpoint
+    assert sha256_of(path) == state.teacher.ready.sha256
+    assert path not in {found.path for found in garbage_of(world.directory)}
+    wanting = [trial for trial in state.trials.values() if wants_teacher(trial.candidate)]
+    assert 0 < len(wanting) < len(state.trials)
 
 
 def own_measurements(events: list[Event], state: SweepState) -> list[str]:

@@ -10,10 +10,11 @@ from simulated_sweep import MAX_EPOCHS, SEED, SPACE, Configuration, World
 from sweep_stories import check_journal
 
 from sweep.engine import control
-from sweep.engine.attempt_spec import AttemptSpec
-from sweep.engine.driver import MAX_CRASHES, MAX_LOSSES, AttemptResources, Driver, Idle
+from sweep.engine.attempt_spec import AttemptResources, AttemptSpec
+from sweep.engine.driver import Driver, Idle
 from sweep.engine.files import SweepFiles
 from sweep.engine.ledger import Ledger
+from sweep.engine.losses import MAX_CRASHES, MAX_LOSSES
 from sweep.engine.settings import Workplace
 from sweep.lifecycle import Journal, SweepState, Trial, TrialState, read_journal
 from sweep.lifecycle.events import (

@@ -14,10 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from simulated_sweep import SEED, SPACE
 
 from sweep.engine import control
-from sweep.engine.attempt_spec import AttemptSpec
-from sweep.engine.driver import MAX_CRASHES, MAX_LOSSES, AttemptResources, Driver, Idle
+from sweep.engine.attempt_spec import AttemptResources, AttemptSpec
+from sweep.engine.driver import Driver, Idle
 from sweep.engine.files import SweepFiles
 from sweep.engine.ledger import Ledger
+from sweep.engine.losses import MAX_CRASHES, MAX_LOSSES
 from sweep.engine.settings import Workplace
 from sweep.lifecycle import Event, Journal, Trial, TrialState, read_journal, read_state
 from sweep.lifecycle.events import (

@@ -202,6 +202,18 @@ def test_attempts_far_away_train_from_copies_and_bring_the_result_home(
         assert nothing is None
 
 
+def test_the_teacher_travels_too(folder: Path, dataset: Dataset, spec: AttemptSpec, line: Line) -> None:
+    path = folder / "teacher" / "epoch-0003.pt"
+    path.parent.mkdir()
+    path.write_bytes(content(2500))
+    with ShippedFiles(spec, home_of(folder, dataset), Station(line)).teacher(str(path)) as copy:
+        assert not copy.is_relative_to(folder)
+        assert copy.read_bytes() == content(2500)
+    assert not copy.exists()
+    with SharedFiles(spec).teacher(str(path)) as shared:
+        assert shared == path
+
+
 def test_the_stop_flag_is_looked_at_once_a_second(
     folder: Path, dataset: Dataset, spec: AttemptSpec, line: Line
 ) -> None:

@@ -147,6 +147,7 @@ def functions(draw: st.DrawFn) -> Layer:
     low, high = (number(value) for value in (bound, bound + 0.5))
     exponents = Node("Exp", "exp", ("x",), "exp", {})
     halves = Node("Add", "more", ("exp", "half"), "y", {})
+    sigmoid, gated = Node("Sigmoid", "gate", ("x",), "gate", {}), Node("Mul", "gated", ("x", "gate"), "y", {})
     return draw(
         st.sampled_from(
             [
@@ -161,6 +162,7 @@ def functions(draw: st.DrawFn) -> Layer:
                 single("Exp", torch.exp, shape),
                 single("Div", torch.div, shape, others=("c",), constants={"c": number(0.7)}),
                 Layer((exponents, halves), (torch.exp, torch.add), shape, {"half": number(0.5)}),
+                Layer((sigmoid, gated), (torch.sigmoid, torch.mul), shape),  # swish
             ]
         )
     )
@@ -203,6 +205,10 @@ def rearrangements(draw: st.DrawFn) -> Layer:
     axis = draw(st.sampled_from([1, 2, 3]))
     joined = Node("Concat", "concat", ("x", "relu"), "y", {"axis": axis})
     sigmoid = Node("Sigmoid", "sigmoid", ("x",), "relu", {})
+    several = [Node("Mul", name, ("x", name), f"{name}/x", {}) for name in ("a", "b", "c")]
+    factors: dict[str, Constant] = {name: number(10 ** draw(st.floats(-2, 1))) for name in ("a", "b", "c")}
+    parts = ("x", "relu", *(node.output for node in several), "relu")
+    many = Node("Concat", "many", parts, "y", {"axis": axis})
     half_pixel = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     floor = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     resize = {"others": ("", "", "sizes"), "constants": {"sizes": sizes}}
@@ -235,6 +241,12 @@ def rearrangements(draw: st.DrawFn) -> Layer:
                 ),
                 Layer((relu, joined), (torch.relu, lambda *parts: torch.cat(parts, axis)), shape),
                 Layer((sigmoid, joined), (torch.sigmoid, lambda *parts: torch.cat(parts, axis)), shape),
+                Layer(
+                    (sigmoid, *several, many),
+                    (torch.sigmoid, *[torch.mul] * 3, lambda *parts: torch.cat(parts, axis)),
+                    shape,
+                    factors,
+                ),
             ]
         )
     )

@@ -11,10 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from architecture_strategy import architectures as any_architecture
 from export_support import lower_network, trained_looking, with_constant
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sweep.export import (
@@ -253,30 +250,6 @@ def test_frames_of_another_form_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match="allowed is"):
         export_network(build_network(architectures["add"]), tmp_path, frames)
-
-
-def check_any(architecture: Architecture, seed: int, photos: Photos, folder: Path) -> None:
-    files = export_network(trained_looking(architecture, seed), folder, photos[:1])
-    assert files.parity.max_relative <= 1e-3
-    assert "TRANSPOSE" not in files.operators
-
-
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
-@given(architecture=any_architecture(), seed=st.integers(0, 2**31))
-def test_architectures_drawn_from_the_model_agree_with_torch(
-    architecture: Architecture, seed: int, photos: Photos, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    check_any(architecture, seed, photos, tmp_path_factory.mktemp("any"))
-
-
-@pytest.mark.long
-@pytest.mark.timeout(1200)
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
-@given(architecture=any_architecture(), seed=st.integers(0, 2**31))
-def test_many_architectures_drawn_from_the_model_agree_with_torch(
-    architecture: Architecture, seed: int, photos: Photos, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    check_any(architecture, seed, photos, tmp_path_factory.mktemp("any"))
 
 
 def test_running_files_needs_neither_torch_nor_onnx_nor_tensorflow() -> None:

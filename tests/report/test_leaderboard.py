@@ -90,7 +90,7 @@ def test_the_json_names_what_scores_depend_on_and_survives_a_round_trip():
         *("rank", "trial", "state", "final_score", "si_rmse", "rmse", "log10", "rel", "runtime_ms"),
         *("runtime_interval_ms", "size_mb", "epochs", "partial_score", "reason", "candidate_hash"),
         *("architecture_hash", "files", "tied", "finalist_rounds", "flags", "pruned_by", "tried"),
-        *("export", "exports"),
+        *("export", "exports", "name"),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC
 
 import pytest
-from report_journals import searched
+from report_journals import searched, taught
 from report_sweep import (
     START,
     admitted,
@@ -161,7 +161,11 @@ def test_a_trial_that_was_never_trained_is_pruned_before_training():
 
 @pytest.mark.parametrize("event", EVENT_TYPES.values(), ids=EVENT_TYPES)
 def test_no_kind_of_event_goes_without_a_line_but_the_two_that_need_none(event):
-    told = list(states(as_records([*searched(), FilesRemoved(0), TrialFailed(11, "x"), *ENDED_AND_RESUMED])))
+    told = list(
+        states(
+            as_records([*searched(), *taught(), FilesRemoved(0), TrialFailed(11, "x"), *ENDED_AND_RESUMED])
+        )
+    )
     befores = [SweepState(), *(state for state, _ in told)]
     lines = {
         event_line(before, state, record.event)

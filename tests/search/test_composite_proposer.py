@@ -12,7 +12,7 @@ from tests_search_spaces import CONDITIONAL, ToySpace
 from sweep.lifecycle.events import TrialAdmitted, TrialInfeasible
 from sweep.search.composite import CompositeProposer, CompositeSettings
 from sweep.search.composite.encoding import Encoding
-from sweep.search.composite.model import SCORE_PER_SI_RMSE
+from sweep.search.composite.utility import SCORE_PER_SI_RMSE
 from sweep.search.ports import Start
 from sweep.space import IntegerRange, Options, Parameter, Primitive, RandomSuggest
 from sweep.space.constraint import Constraint

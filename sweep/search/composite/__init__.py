@@ -1,4 +1,4 @@
-"""Composite Bayesian optimisation of the Final Score."""
+"""Composite Bayesian optimisation of the score."""
 
 from sweep.search.composite.proposer import CompositeProposer
 from sweep.search.composite.settings import CompositeSettings

@@ -1,4 +1,4 @@
-"""Acquisition: how much a candidate promises, from a normal belief about its ln(Final Score).
+"""Acquisition: how much a candidate promises, from a normal belief about its score.
 
 All is in logarithms, so that candidates stay in order where improvement has become all but impossible (Ament
 et al. 2023: expected improvement underflows long before its logarithm does).

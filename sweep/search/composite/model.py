@@ -1,10 +1,9 @@
-"""The composite model: si-RMSE and latency apart, the Final Score exactly from both.
-
-    ln score = -20 ln 2 * si_rmse - ln latency_ms + constant
+"""The composite model: si-RMSE and latency apart, the score exactly from both.
 
 (Astudillo & Frazier 2019: Bayesian optimisation of composite functions.) ln latency and ln size are Gaussian
 processes over the architecture's parameters, and known where they were measured. ln si-RMSE is one over all
-parameters and the fidelity. A last process tells where candidates break.
+parameters and the fidelity. A last process tells where candidates break. `sweep.search.composite.utility` joins
+the two to the score, on the scale on which it is compared.
 """
 
 import math
@@ -23,6 +22,7 @@ from sweep.search.composite.encoding import Coded, Encoding
 from sweep.search.composite.gaussian_process import Prior
 from sweep.search.composite.knowledge import curve_of, is_broken, ln_latency_ms, ln_size_mb
 from sweep.search.composite.quantities import CurveModel, Fitted, Inputs, PointModel
+from sweep.search.composite.utility import LN_FINAL_SCORE, Utility
 from sweep.space.constraint import Constraint
 
 Floats = npt.NDArray[np.float64]
@@ -30,7 +30,6 @@ Floats = npt.NDArray[np.float64]
 ARCHITECTURE: Final = "architecture."
 """Parameters whose path starts so belong to the network; no other has a part in latency and size."""
 
-SCORE_PER_SI_RMSE: Final = -20 * math.log(2)
 LABEL_PRIOR: Final = Prior(noise=(0.5, 0.5))
 """A break may be bad luck: one must not close the whole region to the search."""
 
@@ -74,7 +73,7 @@ class Belief:
     """What is believed of candidates; one entry each.
 
     Attributes:
-        gain: mean of ln(Final Score) less that of the best trial.
+        gain: mean of the score, on the utility's scale, less that of the best trial.
         gain_deviation: standard deviation of this difference.
         ln_works: ln of the chance that it neither breaks nor violates a constraint.
     """
@@ -136,7 +135,7 @@ class KnownOrPredicted:
 
 
 class ScoreModel:
-    """ln(Final Score) of candidates and trials, given all evidence."""
+    """The score of candidates and trials, given all evidence, on the utility's scale."""
 
     def __init__(
         self,
@@ -146,8 +145,10 @@ class ScoreModel:
         *,
         max_epochs: int,
         constraints: Sequence[Constraint] = (),
+        utility: Utility = LN_FINAL_SCORE,
     ) -> None:
         self._encoding, self._constraints = coded.encoding, tuple(constraints)
+        self._utility = utility
         self.trials = evidence.trained
         self.codes = coded.rows(evidence.trained)
         self._latency = KnownOrPredicted(coded, fits.latency, evidence.measured, ln_latency_ms)
@@ -165,21 +166,21 @@ class ScoreModel:
         ln_latency, latency_variance = self._latency.predict(codes)
         features, waiting = self._encoding.features(codes), self._encoding.features(pending)
         joint = self._si_rmse.predict_beside(features, self.best, waiting)
-        # d score / d ln si_rmse, so that what is unknown of all candidates alike cancels
-        slope = SCORE_PER_SI_RMSE * np.exp(joint.mean)
-        best_slope = SCORE_PER_SI_RMSE * math.exp(joint.trial_mean)
-        variance = joint.difference_variance(slope, best_slope) + latency_variance
+        # by ln si_rmse, so that what is unknown of all candidates alike cancels
+        slope, latency_slope = self._utility.slopes(joint.mean, ln_latency)
+        best_slope = self._utility.slope_at(joint.trial_mean, ln_latency_ms(self.trials[self.best]))
+        variance = joint.difference_variance(slope, best_slope) + latency_slope**2 * latency_variance
         return Belief(
-            slope - ln_latency - float(self.scores[self.best]),
+            self._utility.value(joint.mean, ln_latency) - float(self.scores[self.best]),
             np.sqrt(variance),
             self._ln_works(features) + self._ln_kept(codes, ln_latency, latency_variance),
         )
 
     @cached_property
     def scores(self) -> Floats:
-        """ln(Final Score), up to its constant, that each of ``trials`` is expected to have at full fidelity."""
+        """The score that each of ``trials`` is expected to have at full fidelity, on the utility's scale."""
         mean, _ = self._finals
-        return np.asarray(SCORE_PER_SI_RMSE * np.exp(mean) - [ln_latency_ms(trial) for trial in self.trials])
+        return self._utility.value(mean, np.array([ln_latency_ms(trial) for trial in self.trials]))
 
     @cached_property
     def _finals(self) -> tuple[Floats, Floats]:

@@ -51,7 +51,7 @@ class Promise:
     exploration: float
 
     def of(self, rows: Floats) -> Floats:
-        """ln of each row's expected improvement of ln(Final Score), times its chance to work."""
+        """ln of each row's expected improvement of the utility, times its chance to work."""
         belief = self.model.predict(rows, self.pending)
         deviation = self.exploration * belief.gain_deviation
         return ln_expected_improvement(belief.gain, deviation, 0.0) + belief.ln_works

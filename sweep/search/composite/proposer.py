@@ -1,4 +1,4 @@
-"""The composite proposer: Bayesian optimisation of the Final Score through si-RMSE and latency.
+"""The composite proposer: Bayesian optimisation of the score through si-RMSE and latency.
 
 A proposal follows from the state, the seed and the space alone. Hyperparameters are fitted anew at trials of a
 growing schedule, to what was known just before that trial was proposed: a resumed sweep arrives at the same
@@ -12,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it comes without types
 
+from sweep.judging.score import FINAL_SCORE, Score
 from sweep.lifecycle import SweepState, Trial, TrialState
 from sweep.search.composite.encoding import Coded, Encoding
 from sweep.search.composite.knowledge import as_known, is_broken, most_telling
 from sweep.search.composite.model import Evidence, Fits, ScoreModel, fit_models
 from sweep.search.composite.pool import Promise, most_promising
 from sweep.search.composite.settings import CompositeSettings
+from sweep.search.composite.utility import utility_of
 from sweep.search.ports import Network, Proposal, SearchSpace, Start
 from sweep.search.seeds import mixed_seed
 from sweep.space import Assignment, FixedSuggest, ImpossibleCandidate, Primitive, RandomSuggest
@@ -43,6 +45,7 @@ class CompositeProposer:
         starts: the first trials, in order; what they leave open is drawn. One that is impossible or known
             leaves its turn to the sampler.
         constraints: limits on latency and size that candidates should keep.
+        score: what is maximised.
     """
 
     def __init__(
@@ -54,9 +57,11 @@ class CompositeProposer:
         max_epochs: int,
         starts: Sequence[Start] = (),
         constraints: Sequence[Constraint] = (),
+        score: Score = FINAL_SCORE,
     ) -> None:
         self._space, self._settings, self._seed = space, settings, seed
         self._max_epochs = max_epochs
+        self._utility = utility_of(score)
         self._starts, self._constraints = tuple(starts), tuple(constraints)
         self._coded = Coded(Encoding(space.parameters()))
         self._fits: dict[int, Fits] = {}
@@ -107,7 +112,12 @@ class CompositeProposer:
             most_telling(evidence.tried, most),
         )
         return ScoreModel(
-            self._coded, fits, evidence, max_epochs=self._max_epochs, constraints=self._constraints
+            self._coded,
+            fits,
+            evidence,
+            max_epochs=self._max_epochs,
+            constraints=self._constraints,
+            utility=self._utility,
         )
 
     def _first_new(self, assignments: Iterator[Assignment], seen: set[str]) -> Found | None:
