@@ -22,6 +22,7 @@ from sweep.report.text import interval, latency, number, one_line
 from sweep.search.finalists import standing
 
 _METRICS: Final = (("si-RMSE", 4), ("RMSE", 2), ("LOG10", 4), ("REL", 4))
+_SHORT_METRICS: Final = (("si-RMSE", 4), ("RMSE", 2), ("LOG10", 3), ("REL", 3))
 _REASONS: Final = 5
 _EXPORT_WIDTH: Final = 16
 _ROOMY: Final = 100
@@ -103,21 +104,23 @@ def _heading(facts: SweepFacts, state: SweepState, gap: int) -> Iterator[Rendera
 def _our_table(facts: SweepFacts, rows: Sequence[LeaderboardRow], gap: int) -> Table:
     """Where it matters which file counts, it has a column; where there is little room, LOG10 and REL make it.
 
-    Candidates of a folder are named; where there is little room, the intervals make it.
+    Candidates of a folder are named. Where there is little room, numbers of trials, intervals and two digits make it.
     """
     several = facts.exports.combinations > 1
     named = any(row.name for row in rows)
-    with_interval = not named or gap > 0
-    metrics = _METRICS[:2] if several and gap == 0 else _METRICS
+    roomy = gap > 0
+    everything = roomy or not named
+    metrics = _SHORT_METRICS if named and not roomy else _METRICS
+    metrics = metrics[:2] if several and not roomy else metrics
     table = _new_table(
         gap,
         "#",
-        "trial",
+        *(["trial"] if everything else []),
         *(["candidate"] if named else []),
         "score",
         *(name for name, _ in metrics),
         "ms",
-        *(["95 % CI"] if with_interval else []),
+        *(["95 % CI"] if everything else []),
         "MB",
         "state",
     )
@@ -127,12 +130,12 @@ def _our_table(facts: SweepFacts, rows: Sequence[LeaderboardRow], gap: int) -> T
         complete = row.final_score is not None
         table.add_row(
             _rank(row),
-            str(row.trial),
+            *([str(row.trial)] if everything else []),
             *([row.name] if named else []),
             _score(row, facts),
             *_metrics(metrics, row.si_rmse, row.rmse, row.log10, row.rel),
             latency(row.runtime_ms),
-            *(["drifts" if _drifts(row) else interval(row.runtime_interval_ms)] if with_interval else []),
+            *(["drifts" if _drifts(row) else interval(row.runtime_interval_ms)] if everything else []),
             number(row.size_mb, 1),
             _state_text(row, facts),
             *([row.export] if several else []),
