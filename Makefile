@@ -38,13 +38,21 @@ $(ARM64_PYTHON): tests/device_farm/arm64/make_root.py tests/device_farm/arm64/pi
 run: install
 	$(BIN)/sweep run search_spaces/mobilenetv3.yaml
 
+# Tests that only compute share the cores. The others start servers and take times: they have the machine alone.
+COMPUTING := $(addprefix tests/,benchmarks_search export judging models search space training)
+SHARED := $(BIN)/pytest --numprocesses auto --maxprocesses 8 $(COMPUTING)
+ALONE := $(BIN)/pytest $(addprefix --ignore=,$(COMPUTING))
+
 test: install
-	$(BIN)/pytest -m "not long and not tflite25"
+	$(SHARED) -m "not long and not tflite25"
+	$(ALONE) -m "not long and not tflite25"
+
+LONG := long$(if $(PYTHON38), or tflite25)
 
 test-all: install $(if $(PYTHON38),install-tflite25) $(if $(QEMU),arm64-root)
 	DEPTH_SWEEP_TFLITE25_PYTHON=$(if $(PYTHON38),$(CURDIR)/$(VENV25)/bin/python) \
 		DEPTH_SWEEP_ARM64_ROOT=$(if $(QEMU),$(CURDIR)/$(ARM64)) \
-		$(BIN)/pytest -m "long$(if $(PYTHON38), or tflite25)"
+		sh -e -c '$(SHARED) -m "$(LONG)"; $(ALONE) -m "$(LONG)"'
 
 lint: install
 	$(BIN)/ruff check .

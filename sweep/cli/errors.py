@@ -48,6 +48,7 @@ EXIT_CODES = {
     "sweep.lifecycle.trial.IllegalEvent": BAD_INPUT,
     "sweep.export.errors.ContractError": BAD_INPUT,
     "sweep.export.errors.ExportError": FAILURE,
+    "sweep.models.describe_reach.TooWide": FAILURE,
     "sweep.export.errors.RunnerError": FAILURE,
     "sweep.judging.metrics.NonFinitePrediction": FAILURE,
     "sweep.judging.metrics.NothingToScore": FAILURE,

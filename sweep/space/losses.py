@@ -28,7 +28,7 @@ WEIGHTS: Final = (
 class OwnLoss(OwnPart):
     """A loss from another package."""
 
-    weight: float = Field(ge=0, le=100, description="Weight in the sum of losses.")
+    weight: float = Field(gt=0, le=100, description="Weight in the sum of losses.")
 
     @abstractmethod
     def __call__(self, prediction: "Tensor", target: "Tensor", valid: "Tensor") -> "Tensor":
