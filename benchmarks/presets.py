@@ -29,9 +29,9 @@ from sweep.export import export_network
 from sweep.lifecycle.state import read_state
 from sweep.models import build_network
 from sweep.models.untrained import settle_batch_norm
-from sweep.report.table1 import PARAMETER
 from sweep.space.candidate_file import CandidateFile, load_candidate
 from sweep.space.problems import SpaceError
+from sweep.space.space import CANDIDATE
 from sweep.training.checkpoint import read_checkpoint
 
 FOLDER = Path("search_spaces/mai2022")
@@ -90,7 +90,7 @@ def checkpoint(sweep: str, entry: CandidateFile) -> Path:
     """That of the candidate's complete trial."""
     directory = Path(sweep) if Path(sweep, "journal.jsonl").exists() else Path("runs") / sweep
     for trial in read_state(directory).trials.values():
-        if trial.assignment.get(PARAMETER) == entry.name and trial.final_score is not None:
+        if trial.assignment.get(CANDIDATE) == entry.name and trial.final_score is not None:
             return directory / str(trial.checkpoint)
     raise SystemExit(f"{directory} has no complete trial of {entry.name}")
 
