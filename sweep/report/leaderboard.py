@@ -104,7 +104,7 @@ def _heading(facts: SweepFacts, state: SweepState, gap: int) -> Iterator[Rendera
 def _our_table(facts: SweepFacts, rows: Sequence[LeaderboardRow], gap: int) -> Table:
     """Where it matters which file counts, it has a column; where there is little room, LOG10 and REL make it.
 
-    Candidates of a folder are named. Where there is little room, numbers of trials, intervals and two digits make it.
+    Candidates of a folder are named. Where there is little room, trials' numbers, intervals and two digits make it.
     """
     several = facts.exports.combinations > 1
     named = any(row.name for row in rows)
