@@ -21,8 +21,8 @@ from sweep.report.table1 import table_1
 from sweep.report.text import interval, latency, number, one_line
 from sweep.search.finalists import standing
 
-_METRICS: Final = (("si-RMSE", 4), ("RMSE", 2), ("LOG10", 4), ("REL", 4))
-_SHORT_METRICS: Final = (("si-RMSE", 4), ("RMSE", 2), ("LOG10", 3), ("REL", 3))
+_METRICS: Final[tuple[tuple[str, int], ...]] = (("si-RMSE", 4), ("RMSE", 2), ("LOG10", 4), ("REL", 4))
+_SHORT_METRICS: Final[tuple[tuple[str, int], ...]] = (("si-RMSE", 4), ("RMSE", 2), ("LOG10", 3), ("REL", 3))
 _REASONS: Final = 5
 _EXPORT_WIDTH: Final = 16
 _ROOMY: Final = 100
@@ -104,7 +104,7 @@ def _heading(facts: SweepFacts, state: SweepState, gap: int) -> Iterator[Rendera
 def _our_table(facts: SweepFacts, rows: Sequence[LeaderboardRow], gap: int) -> Table:
     """Where it matters which file counts, it has a column; where there is little room, LOG10 and REL make it.
 
-    Candidates of a folder are named. Where there is little room, trials' numbers, intervals and two digits make it.
+    Candidates of a folder are named. Trials' numbers, intervals and two digits make room for that.
     """
     several = facts.exports.combinations > 1
     named = any(row.name for row in rows)

@@ -276,7 +276,7 @@ def resized_in_logarithms(
 
 
 def check_any(architecture: Architecture, seed: int, photos: Photos) -> None:
-    """With statistics that fit the photos: where sums cancel, as random statistics make them, any rounding is large."""
+    """With statistics that fit the photos: random ones make sums cancel, and then any rounding is large."""
     network = trained_looking(architecture, seed)
     settle_batch_norm(network, photos)
     with torch.no_grad():
