@@ -276,12 +276,7 @@ def resized_in_logarithms(
 
 
 def check_any(architecture: Architecture, seed: int, photos: Photos) -> None:
-    """With statistics that fit the photos: random ones make sums cancel, and then any rounding is large."""
-    network = trained_looking(architecture, seed)
-    settle_batch_norm(network, photos)
-    with torch.no_grad():
-        spread_head(network)
-    graph = lower_network(network)
+    graph = lower_network(trained_looking(architecture, seed))
     calibration = calibrate(graph, photos)
     truth = {"uint8": resized_in_logarithms(graph, architecture, photos[:1])}
     for variant in INT8:
@@ -291,7 +286,7 @@ def check_any(architecture: Architecture, seed: int, photos: Photos) -> None:
 
 
 @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
-@given(architecture=any_architecture(), seed=st.integers(0, 2**31))
+@given(architecture=any_architecture("mobilenetv3"), seed=st.integers(0, 2**31))
 def test_architectures_drawn_from_the_model_are_quantised(
     architecture: Architecture, seed: int, photos: Photos
 ) -> None:
@@ -300,7 +295,7 @@ def test_architectures_drawn_from_the_model_are_quantised(
 
 @pytest.mark.long
 @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-@given(architecture=any_architecture(), seed=st.integers(0, 2**31))
+@given(architecture=any_architecture("mobilenetv3"), seed=st.integers(0, 2**31))
 def test_many_architectures_drawn_from_the_model_are_quantised(
     architecture: Architecture, seed: int, photos: Photos
 ) -> None:
